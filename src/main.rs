@@ -1,1 +1,37 @@
-fn main(){}
+//! Arguments, run, exit code.
+
+use std::io;
+use std::process::ExitCode;
+
+use clap::Parser;
+use headcount::cli::{Cli, Command};
+use headcount::config::CountConfig;
+use headcount::error::Failure;
+use headcount::{generate, observe, run};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    observe::init(cli.log_format);
+    match dispatch(cli.command) {
+        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("headcount: {failure}");
+            failure.exit_code()
+        }
+    }
+}
+
+fn dispatch(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Run(_args) => Err(Failure::Internal("x".into())),
+        Command::Count(args) => run::count::run(&CountConfig::resolve(&args)?),
+        Command::Generate(args) => {
+            let job = args.resolve().map_err(Failure::Usage)?;
+            generate::run(&job, io::stdout().lock()).map_err(|e| Failure::Output(e.to_string()))
+        }
+        Command::Demo(_args) => Err(Failure::Internal("x".into())),
+    }
+}

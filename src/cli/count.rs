@@ -1,0 +1,63 @@
+//! The options of `headcount count`.
+
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum};
+
+use super::engine::EngineArgs;
+use crate::engine::calendar::Period;
+
+/// Count files or standard input, one frame a line
+///
+/// Reads JSON lines, plain or packed with gzip or zstd, and prints how many distinct users each minute, hour, day,
+/// ISO week, month and year had, and how many the last of each had as of the greatest ts. The output depends on the
+/// input alone: not on threads, on when it runs, or on the order in which files are named.
+///
+/// Several files are read side by side by event time, each with a clock of its own.
+#[derive(Debug, Clone, Args)]
+pub struct CountArgs {
+    /// Files to read; - is standard input, and so is naming none
+    #[arg(value_name = "FILE")]
+    pub files: Vec<PathBuf>,
+
+    /// How to print [default: table on a terminal, json otherwise]
+    #[arg(short, long, value_name = "FORMAT", env = "HEADCOUNT_FORMAT", hide_env = true)]
+    pub format: Option<Format>,
+
+    /// Which calendar windows to count, comma-separated [default: all six]
+    #[arg(short, long, value_name = "PERIOD,...", value_delimiter = ',', env = "HEADCOUNT_WINDOW", hide_env = true)]
+    pub window: Vec<PeriodArg>,
+
+    /// What frames look like and how they are counted
+    #[command(flatten)]
+    pub engine: EngineArgs,
+}
+
+/// The forms of output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// For people: the newest windows of each period, and the ledger
+    Table,
+    /// One object a line: each window once, the trailing windows and the ledger last
+    Json,
+    /// One line a window, trailing windows last
+    Csv,
+}
+
+/// A calendar period, as an option's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[allow(missing_docs)]
+pub enum PeriodArg {
+    Minute,
+    Hour,
+    Day,
+    Week,
+    Month,
+    Year,
+}
+
+impl From<PeriodArg> for Period {
+    fn from(arg: PeriodArg) -> Self {
+        Self::ALL[arg as usize]
+    }
+}

@@ -1,0 +1,41 @@
+//! The options of `headcount demo`.
+
+use std::time::Duration;
+
+use clap::Args;
+
+use super::duration::parse_duration;
+
+/// Show it at work: a broker in memory, made-up traffic, live counts beside the true ones
+///
+/// Needs nothing installed. Starts a mock Kafka cluster inside this process, sends made-up frames to it, counts them
+/// with the real service, reads the published ticks as any client would, and prints each beside the true count at the
+/// same offsets.
+#[derive(Debug, Clone, Args)]
+pub struct DemoArgs {
+    /// How long to run [default: until ^C]
+    #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_FOR", hide_env = true)]
+    pub run_for: Option<Duration>,
+
+    /// Frames sent a second, 1 to 5000
+    #[arg(short, long, value_name = "PER_SECOND", default_value_t = 500, env = "HEADCOUNT_RATE", hide_env = true)]
+    pub rate: u32,
+
+    /// Users to draw from
+    #[arg(short, long, value_name = "N", default_value_t = 100_000, env = "HEADCOUNT_USERS", hide_env = true)]
+    pub users: u32,
+
+    /// Time between two ticks
+    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_EVERY", hide_env = true)]
+    pub every: Duration,
+
+    /// Worker threads of the service
+    #[arg(long, value_name = "N", default_value_t = 2, env = "HEADCOUNT_THREADS", hide_env = true)]
+    pub threads: usize,
+
+    /// Choose one of the many traffics
+    #[arg(long, value_name = "N", default_value_t = 1, env = "HEADCOUNT_SEED", hide_env = true)]
+    pub seed: u64,
+}

@@ -1,0 +1,66 @@
+//! The command line as typed. What it means is checked in [`crate::config`].
+
+pub mod count;
+pub mod demo;
+mod duration;
+pub mod engine;
+pub mod generate;
+pub mod run;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+pub use duration::parse_duration;
+
+const AFTER_HELP: &str = "\
+Exit codes:
+  0   done; also after SIGINT or SIGTERM, and when the reader of the output leaves
+  2   bad usage: an option, topic, zone or value that makes no sense
+  65  damaged input, such as a torn gzip file
+  66  an input file that cannot be read
+  69  brokers, topic or partitions out of reach although the run has an end
+  70  a failure of headcount itself
+  74  an output that cannot be written
+  130 left at once by a second SIGINT or SIGTERM
+
+Every option of run, count and demo can also be given as an environment variable: HEADCOUNT_ and the option's name,
+such as HEADCOUNT_BROKER. A flag wins over the environment.";
+
+/// Counts distinct users per minute, hour, day, week, month and year
+///
+/// headcount reads log frames (JSON objects with a `uid` and a `ts`) from Kafka, files or standard input and says how
+/// many distinct users there were: exactly while they are few, with an error under 1 % when they are many.
+#[derive(Debug, Parser)]
+#[command(version, after_long_help = AFTER_HELP, after_help = "Exit codes and the environment: see --help.")]
+#[command(propagate_version = true, max_term_width = 110)]
+pub struct Cli {
+    /// How to log to standard error [default: text on a terminal, json otherwise]
+    #[arg(long, global = true, value_name = "FORMAT", env = "HEADCOUNT_LOG_FORMAT", hide_env = true)]
+    pub log_format: Option<LogFormat>,
+
+    /// What to do
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The forms of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people
+    Text,
+    /// One JSON object a line
+    Json,
+}
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Count live from Kafka, and publish the counts to Kafka every 5 seconds
+    Run(Box<run::RunArgs>),
+    /// Count files or standard input, one frame a line
+    Count(count::CountArgs),
+    #[command(name = "generate")]
+    /// Write made-up frames as JSON lines, with the exact counts beside them
+    Generate(generate::GenerateArgs),
+    /// Show it at work: a broker in memory, made-up traffic, live counts beside the true ones
+    Demo(demo::DemoArgs),
+}

@@ -1,0 +1,114 @@
+//! Barriers: a question that follows the sightings through every channel, so that the answers reflect exactly the
+//! frames before it, together with what the admission knew at that moment.
+
+use super::calendar::WindowId;
+use super::frame::EventTime;
+use super::ledger::Ledger;
+use super::sketch::estimate::Tally;
+
+/// What every shard is asked and told at a barrier.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Question {
+    /// Where the trailing windows start, if they are asked for.
+    pub trailing: Option<[i64; 6]>,
+    /// Calendar windows to report, in this order.
+    pub windows: Vec<WindowId>,
+    /// Closed windows that nobody has visited for a while: to be packed.
+    pub cooled: Vec<WindowId>,
+    /// Windows to forget, after they were reported.
+    pub evicted: Vec<WindowId>,
+}
+
+/// What shards answer; the answers of all shards add up to the answer for the whole sketch.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Answer {
+    /// One tally a trailing window, if they were asked for.
+    pub trailing: Option<[Tally; 6]>,
+    /// One tally a window of the question, in its order.
+    pub windows: Vec<Tally>,
+}
+
+impl Answer {
+    /// Adds another shard's answer to the same question.
+    pub fn merge(&mut self, other: &Self) {
+        assert_eq!(self.windows.len(), other.windows.len(), "one question");
+        if let (Some(ours), Some(theirs)) = (&mut self.trailing, &other.trailing) {
+            for (our, their) in ours.iter_mut().zip(theirs) {
+                our.merge(their);
+            }
+        }
+        for (our, their) in self.windows.iter_mut().zip(&other.windows) {
+            our.merge(their);
+        }
+    }
+}
+
+/// What closed a window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClosedBy {
+    /// The watermark passed its end.
+    EventTime,
+    /// The input ended.
+    End,
+}
+
+/// Where a window stands when it is reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stage {
+    /// May still change.
+    Provisional,
+    /// Said once, when the window is closed; numbered without gaps from 1.
+    Final {
+        /// The number of this final among all.
+        seq: u64,
+        /// What closed the window.
+        closed_by: ClosedBy,
+    },
+}
+
+/// What is known of a reported window besides its users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowFacts {
+    /// Which window.
+    pub id: WindowId,
+    /// First unix second after it.
+    pub end: i64,
+    /// Frames counted in it.
+    pub frames: u64,
+    /// Of those: late ones.
+    pub late: u64,
+    /// Whether every frame of it can have been read: no partition was joined after the window began.
+    pub complete: bool,
+    /// Where it stands.
+    pub stage: Stage,
+}
+
+/// What the admission knew when a barrier was raised.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The number of this tick, from 1; `None` for a barrier without trailing windows.
+    pub tick: Option<u64>,
+    /// Greatest counted event time; `None` before the first counted frame.
+    pub as_of: Option<EventTime>,
+    /// The event time before which no frame on time is expected any more, unix seconds.
+    pub watermark: Option<i64>,
+    /// From when on the counts are whole (docs/FORMAT.md).
+    pub since: Option<EventTime>,
+    /// What became of every frame.
+    pub ledger: Ledger,
+    /// The next offset of each partition, by its index: all before it are reflected.
+    pub offsets: Vec<i64>,
+    /// The windows of the question, in its order.
+    pub windows: Vec<WindowFacts>,
+}
+
+/// A barrier: what goes to the shards, and what goes to the reporter beside their answers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Barrier {
+    /// For the shards.
+    pub question: Question,
+    /// For the reporter.
+    pub snapshot: Snapshot,
+    /// Whether another barrier must follow at once, because this one was full.
+    pub more: bool,
+}

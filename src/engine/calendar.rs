@@ -1,0 +1,266 @@
+//! Calendar windows in a time zone, and where the trailing ones start.
+
+use jiff::civil::{Date, Weekday};
+use jiff::tz::{Offset, TimeZone};
+use jiff::{Span, Timestamp, ToSpan};
+
+use super::frame::EventTime;
+
+/// The six lengths of calendar window.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Period {
+    /// A minute on the clock.
+    Minute,
+    /// An hour on the clock.
+    Hour,
+    /// Midnight to midnight; 23 or 25 hours long where the clock is changed.
+    Day,
+    /// The week of ISO 8601: from Monday.
+    Week,
+    /// A calendar month.
+    Month,
+    /// A calendar year.
+    Year,
+}
+
+impl Period {
+    /// All periods, the shortest first.
+    pub const ALL: [Self; 6] = [
+        Self::Minute,
+        Self::Hour,
+        Self::Day,
+        Self::Week,
+        Self::Month,
+        Self::Year,
+    ];
+
+    /// The name in records and options.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+            Self::Month => "month",
+            Self::Year => "year",
+        }
+    }
+
+    /// The period's bit in a set of periods.
+    #[must_use]
+    pub fn bit(self) -> u8 {
+        1 << self as u8
+    }
+
+    /// The set of all periods.
+    #[must_use]
+    pub fn all_bits() -> u8 {
+        Self::ALL.iter().fold(0, |all, period| all | period.bit())
+    }
+
+    /// A length below which no two windows of the period can both end, in seconds: granularity for caches.
+    #[must_use]
+    pub(crate) fn grain_s(self) -> u32 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 3_600,
+            Self::Day => 86_400,
+            Self::Week => 7 * 86_400,
+            Self::Month => 28 * 86_400,
+            Self::Year => 365 * 86_400,
+        }
+    }
+}
+
+/// The name of one calendar window: its period and the unix second at which it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WindowId {
+    /// The period.
+    pub period: Period,
+    /// First second, unix time. May lie before 1970 for the week and the year that hold its first seconds.
+    pub start: i64,
+}
+
+/// A stretch of event time: `start <= ts < end`, unix seconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Bounds {
+    /// First second.
+    pub start: i64,
+    /// First second after it.
+    pub end: i64,
+}
+
+impl Bounds {
+    /// Whether a second lies inside.
+    #[must_use]
+    pub fn contains(self, ts: i64) -> bool {
+        (self.start..self.end).contains(&ts)
+    }
+}
+
+/// The calendar of one time zone.
+#[derive(Debug, Clone)]
+pub struct Calendar {
+    zone: TimeZone,
+    name: String,
+}
+
+impl Calendar {
+    /// A calendar for a zone; `name` is what records call it.
+    #[must_use]
+    pub fn new(zone: TimeZone, name: &str) -> Self {
+        Self {
+            zone,
+            name: name.to_owned(),
+        }
+    }
+
+    /// The calendar of UTC.
+    #[must_use]
+    pub fn utc() -> Self {
+        Self::new(TimeZone::UTC, "UTC")
+    }
+
+    /// The zone's name, as given.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The window of a period that holds a second.
+    ///
+    /// Days and longer run from the first instant of a local date to the first of a later one. Minutes and hours are
+    /// those of the clock on the wall, and end early where the clock is changed: an hour that the clock shows twice
+    /// is two windows.
+    #[must_use]
+    pub fn window(&self, period: Period, ts: EventTime) -> Bounds {
+        match period {
+            Period::Minute => self.clock_window(i64::from(ts), 60),
+            Period::Hour => self.clock_window(i64::from(ts), 3_600),
+            _ => self.date_window(period, i64::from(ts)),
+        }
+    }
+
+    fn clock_window(&self, ts: i64, length: i64) -> Bounds {
+        let at = timestamp(ts);
+        let offset = self.zone.to_offset(at);
+        let start = ts - (ts + i64::from(offset.seconds())).rem_euclid(length);
+        let mut bounds = Bounds {
+            start,
+            end: start + length,
+        };
+        // Only a change of the offset cuts a window; a change of the zone's abbreviation does not.
+        let mut cursor = at;
+        while let Some(next) = self.zone.following(cursor).next() {
+            cursor = next.timestamp();
+            if cursor.as_second() >= bounds.end {
+                break;
+            }
+            if next.offset() != offset {
+                bounds.end = cursor.as_second();
+                break;
+            }
+        }
+        if let Some(last) = self.last_change(at, bounds.start) {
+            bounds.start = last;
+        }
+        bounds
+    }
+
+    /// The last change of the offset that is after `start` and not after `at`.
+    fn last_change(&self, at: Timestamp, start: i64) -> Option<i64> {
+        let now = self.zone.to_offset(at);
+        // `preceding` is strict, and a change exactly at `at` counts.
+        let mut cursor = timestamp(at.as_second() + 1);
+        while let Some(previous) = self.zone.preceding(cursor).next() {
+            cursor = previous.timestamp();
+            let second = cursor.as_second();
+            if second <= start {
+                return None;
+            }
+            if self.offset_before(second) != now {
+                return Some(second);
+            }
+        }
+        None
+    }
+
+    fn offset_before(&self, second: i64) -> Offset {
+        self.zone.to_offset(timestamp(second - 1))
+    }
+
+    fn date_window(&self, period: Period, ts: i64) -> Bounds {
+        let date = self.zone.to_datetime(timestamp(ts)).date();
+        let (first, length) = match period {
+            Period::Week => {
+                let into = i64::from(date.weekday().since(Weekday::Monday));
+                (date.saturating_sub(into.days()), 1.week())
+            }
+            Period::Month => (date.first_of_month(), 1.month()),
+            Period::Year => (date.first_of_year(), 1.year()),
+            _ => (date, 1.day()),
+        };
+        let next = first.saturating_add(length);
+        let (start, end) = (self.midnight(first), self.midnight(next));
+        if ts < end {
+            return Bounds { start, end };
+        }
+        // The clock was set back over midnight: the old date shows once more after the new one has begun.
+        let after_next = next.saturating_add(length);
+        Bounds {
+            start: end,
+            end: self.midnight(after_next),
+        }
+    }
+
+    /// The first instant of a local date. Where the clock jumps over midnight, the day starts after the jump.
+    fn midnight(&self, date: Date) -> i64 {
+        self.local(date.at(0, 0, 0, 0))
+    }
+
+    fn local(&self, at: jiff::civil::DateTime) -> i64 {
+        self.zone
+            .to_ambiguous_timestamp(at)
+            .compatible()
+            .map_or(i64::MAX, Timestamp::as_second)
+    }
+
+    /// Where the six trailing windows start, as of a second: a window holds `start < ts <= as_of`.
+    ///
+    /// Minute, hour, day and week are 60, 3,600, 86,400 and 604,800 s long. Month and year go back one calendar month
+    /// and year on the local clock, clamped to the last day of a shorter month.
+    #[must_use]
+    pub fn trailing(&self, as_of: EventTime) -> [i64; 6] {
+        let as_of = i64::from(as_of);
+        let local = self.zone.to_datetime(timestamp(as_of));
+        let back = |span: Span| self.local(local.saturating_sub(span));
+        [
+            as_of - 60,
+            as_of - 3_600,
+            as_of - 86_400,
+            as_of - 604_800,
+            back(1.month()),
+            back(1.year()),
+        ]
+    }
+
+    /// A second as RFC 3339 in the zone; `Z` in UTC.
+    #[must_use]
+    pub fn rfc3339(&self, second: i64) -> String {
+        let at = timestamp(second);
+        if self.zone == TimeZone::UTC {
+            return at.to_string();
+        }
+        at.display_with_offset(self.zone.to_offset(at)).to_string()
+    }
+}
+
+/// Event times and the bounds of their windows lie well inside what jiff can name (years -9999 to 9999).
+fn timestamp(second: i64) -> Timestamp {
+    Timestamp::from_second(second).unwrap_or(if second < 0 {
+        Timestamp::MIN
+    } else {
+        Timestamp::MAX
+    })
+}

@@ -1,0 +1,338 @@
+//! The life of calendar windows: which exist, which changed, which are due to be final, packed or forgotten.
+//!
+//! Invariants: 1. A window is final at most once. 2. In a live run a window that is not yet closed is never evicted.
+//! 3. The catalog knows a window exactly when the shards may hold a sketch of it.
+
+use std::collections::BTreeSet;
+
+use super::admit::Rules;
+use super::barrier::{ClosedBy, Stage, WindowFacts};
+use super::calendar::{Bounds, Period, WindowId};
+use super::frame::EventTime;
+use super::ledger::Ledger;
+use super::windows::WindowMap;
+use crate::limits::WINDOWS_PER_BARRIER;
+
+/// When windows are put out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Emission {
+    /// A service: provisional at every tick that follows a change, final when the watermark passes the end.
+    Live,
+    /// A finished input: each window once, when it leaves retention or at the end.
+    Once,
+}
+
+/// From when on windows are complete.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Completeness {
+    /// Not known yet: no window is.
+    Unknown,
+    /// Windows that start at or after this second.
+    Since(i64),
+    /// All.
+    Always,
+}
+
+/// What a barrier is to put out besides finals that are due and windows that leave retention.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Ask {
+    /// The trailing windows.
+    pub trailing: bool,
+    /// The calendar windows that changed and are not final.
+    pub changed: bool,
+    /// The input has ended: every window is closed.
+    pub end: bool,
+}
+
+/// What a barrier puts out and tells the shards.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// Windows to put out.
+    pub windows: Vec<WindowFacts>,
+    /// Windows to pack.
+    pub cooled: Vec<WindowId>,
+    /// Windows to forget after they were put out.
+    pub evicted: Vec<WindowId>,
+    /// Whether something was left for another barrier.
+    pub more: bool,
+}
+
+impl Collected {
+    fn is_full(&mut self) -> bool {
+        let full = self.windows.len().max(self.evicted.len()) >= WINDOWS_PER_BARRIER;
+        self.more |= full;
+        full
+    }
+}
+
+#[derive(Debug)]
+struct Entry {
+    end: i64,
+    frames: u64,
+    late: u64,
+    /// Changed since it was last put out; then listed in `Catalog::dirty`.
+    dirty: bool,
+    /// Visited since the last barrier.
+    visited: bool,
+    /// Its sketch is unpacked; then listed in `Catalog::warm`.
+    warm: bool,
+    /// Its final is out.
+    is_final: bool,
+}
+
+/// All windows within retention.
+#[derive(Debug)]
+pub struct Catalog {
+    emission: Emission,
+    periods: Vec<Period>,
+    retention_s: [i64; Period::ALL.len()],
+    windows: WindowMap<Entry>,
+    /// Not yet closed, by end.
+    open: BTreeSet<(i64, WindowId)>,
+    dirty: Vec<WindowId>,
+    warm: Vec<WindowId>,
+    next_seq: u64,
+}
+
+impl Catalog {
+    /// An empty catalog.
+    #[must_use]
+    pub fn new(rules: &Rules) -> Self {
+        let kept = Period::ALL.into_iter();
+        Self {
+            emission: rules.emission,
+            periods: kept.filter(|p| rules.periods & p.bit() != 0).collect(),
+            retention_s: rules.retention_s,
+            windows: WindowMap::new(rules.calendar.clone()),
+            open: BTreeSet::new(),
+            dirty: Vec::new(),
+            warm: Vec::new(),
+            next_seq: 1,
+        }
+    }
+
+    /// Counts a frame in its windows and returns the set of periods that still take it.
+    pub fn count(
+        &mut self,
+        ts: EventTime,
+        late: bool,
+        watermark: Option<i64>,
+        ledger: &mut Ledger,
+    ) -> u8 {
+        let mut periods = 0;
+        for &period in &self.periods {
+            let Bounds { start, end } = self.windows.bounds(period, ts);
+            if is_expired(self.retention_s[period as usize], end, watermark) {
+                ledger.expire(period);
+                continue;
+            }
+            periods |= period.bit();
+            let id = WindowId { period, start };
+            let open = &mut self.open;
+            let entry = self.windows.entry(period, ts, |id, bounds| {
+                open.insert((bounds.end, id));
+                Entry::new(bounds.end)
+            });
+            entry.frames += 1;
+            entry.late += u64::from(late);
+            entry.visited = true;
+            if !entry.warm {
+                entry.warm = true;
+                self.warm.push(id);
+            }
+            if !entry.dirty && self.emission == Emission::Live {
+                entry.dirty = true;
+                self.dirty.push(id);
+            }
+        }
+        periods
+    }
+
+    /// What a barrier puts out and tells the shards, at most `WINDOWS_PER_BARRIER` windows of it.
+    pub fn collect(
+        &mut self,
+        ask: Ask,
+        watermark: Option<i64>,
+        completeness: Completeness,
+    ) -> Collected {
+        let mut collected = Collected::default();
+        match self.emission {
+            Emission::Live => {
+                self.close(ask.end, watermark, completeness, &mut collected);
+                if ask.changed {
+                    self.put_out_changed(completeness, &mut collected);
+                }
+                self.evict(watermark, &mut collected);
+            }
+            Emission::Once => {
+                self.evict(watermark, &mut collected);
+                if ask.end {
+                    self.evict_all(&mut collected);
+                }
+                for i in 0..collected.evicted.len() {
+                    let id = collected.evicted[i];
+                    self.finish(id, watermark, completeness, &mut collected);
+                }
+            }
+        }
+        for id in &collected.evicted {
+            self.forget(*id);
+        }
+        collected.cooled = self.cool(watermark);
+        collected
+    }
+
+    /// Closes windows whose end the watermark has passed. One that is not complete stays provisional for ever: its
+    /// number may be too low, and must not pass for the last word.
+    fn close(
+        &mut self,
+        end_of_input: bool,
+        watermark: Option<i64>,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        while let Some(&(end, id)) = self.open.first() {
+            if !end_of_input && watermark.is_none_or(|w| w < end) {
+                return;
+            }
+            if collected.is_full() {
+                return;
+            }
+            self.open.pop_first();
+            if is_complete(id, completeness) {
+                self.finish(id, watermark, completeness, collected);
+            }
+        }
+    }
+
+    fn finish(
+        &mut self,
+        id: WindowId,
+        watermark: Option<i64>,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        let seq = self.next_seq;
+        let Some(entry) = self.windows.get_mut(id) else {
+            return;
+        };
+        assert!(!entry.is_final, "a window is final at most once");
+        entry.is_final = true;
+        let closed_by = if watermark.is_some_and(|w| entry.end <= w) {
+            ClosedBy::EventTime
+        } else {
+            ClosedBy::End
+        };
+        let stage = Stage::Final { seq, closed_by };
+        collected.windows.push(entry.facts(id, completeness, stage));
+        self.next_seq += 1;
+    }
+
+    fn put_out_changed(&mut self, completeness: Completeness, collected: &mut Collected) {
+        while !self.dirty.is_empty() && !collected.is_full() {
+            let Some(id) = self.dirty.pop() else { return };
+            let Some(entry) = self.windows.get_mut(id) else {
+                continue;
+            };
+            entry.dirty = false;
+            if !entry.is_final {
+                let facts = entry.facts(id, completeness, Stage::Provisional);
+                collected.windows.push(facts);
+            }
+        }
+    }
+
+    /// Lists the windows whose retention is over; in a live run only closed ones.
+    fn evict(&mut self, watermark: Option<i64>, collected: &mut Collected) {
+        for period in Period::ALL {
+            for (id, entry) in self.windows.of_period(period) {
+                if !is_expired(self.retention_s[period as usize], entry.end, watermark) {
+                    break;
+                }
+                let is_open = self.open.contains(&(entry.end, id));
+                if is_open && self.emission == Emission::Live {
+                    break;
+                }
+                if collected.is_full() {
+                    return;
+                }
+                collected.evicted.push(id);
+            }
+        }
+    }
+
+    fn evict_all(&mut self, collected: &mut Collected) {
+        let listed: BTreeSet<_> = collected.evicted.iter().copied().collect();
+        for id in self.windows.ids().filter(|id| !listed.contains(id)) {
+            if collected.is_full() {
+                return;
+            }
+            collected.evicted.push(id);
+        }
+    }
+
+    fn forget(&mut self, id: WindowId) {
+        if let Some(entry) = self.windows.remove(id) {
+            self.open.remove(&(entry.end, id));
+            if entry.warm {
+                self.warm.retain(|warm| *warm != id);
+            }
+        }
+    }
+
+    /// Closed windows that nobody visited between the last two barriers.
+    fn cool(&mut self, watermark: Option<i64>) -> Vec<WindowId> {
+        let windows = &mut self.windows;
+        let mut cooled = Vec::new();
+        self.warm.retain(|id| {
+            let Some(entry) = windows.get_mut(*id) else {
+                return false;
+            };
+            let closed = watermark.is_some_and(|w| entry.end <= w);
+            entry.warm = entry.visited || !closed;
+            entry.visited = false;
+            if !entry.warm {
+                cooled.push(*id);
+            }
+            entry.warm
+        });
+        cooled
+    }
+}
+
+impl Entry {
+    fn new(end: i64) -> Self {
+        Self {
+            end,
+            frames: 0,
+            late: 0,
+            dirty: false,
+            visited: false,
+            warm: false,
+            is_final: false,
+        }
+    }
+
+    fn facts(&self, id: WindowId, completeness: Completeness, stage: Stage) -> WindowFacts {
+        WindowFacts {
+            id,
+            end: self.end,
+            frames: self.frames,
+            late: self.late,
+            complete: is_complete(id, completeness),
+            stage,
+        }
+    }
+}
+
+fn is_expired(retention_s: i64, end: i64, watermark: Option<i64>) -> bool {
+    watermark.is_some_and(|w| end + retention_s <= w)
+}
+
+fn is_complete(id: WindowId, completeness: Completeness) -> bool {
+    match completeness {
+        Completeness::Unknown => false,
+        Completeness::Since(since) => id.start >= since,
+        Completeness::Always => true,
+    }
+}

@@ -1,0 +1,4 @@
+//! From joined answers to the records that are put out.
+
+pub mod outbox;
+pub mod record;

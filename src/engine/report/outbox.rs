@@ -1,0 +1,231 @@
+//! What waits for a slow output: never more than fits, and never a final lost.
+//!
+//! Invariants: 1. A final stays here until it is acknowledged, and finals go out in the order of their `seq`. 2. Of
+//! ticks only the newest waits, and one at a time is under way. 3. Of each window only the newest provisional waits,
+//! and none once its final is here.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use super::record::Coalesced;
+use crate::engine::calendar::WindowId;
+use crate::limits::{IN_FLIGHT_RECORDS_MAX, UNPUBLISHED_PROVISIONALS_MAX};
+
+/// A record on its way out.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// What it is.
+    pub kind: Kind,
+    /// The record's key.
+    pub key: String,
+    /// The record.
+    pub payload: Vec<u8>,
+}
+
+/// What a record on its way out is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// A tick: replaced by the next one.
+    Tick,
+    /// A provisional window: replaced by its next one, or its final.
+    Provisional(WindowId),
+    /// A final window, with its `seq`.
+    Final(WindowId, u64),
+}
+
+/// Names one handing-over of a record to the output.
+pub type Ticket = u64;
+
+/// The records that are not yet acknowledged.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    tick: Option<Outgoing>,
+    provisionals: BTreeMap<WindowId, Outgoing>,
+    finals: VecDeque<(u64, Outgoing)>,
+    in_flight: BTreeMap<Ticket, Outgoing>,
+    tick_in_flight: bool,
+    finals_in_flight: usize,
+    next_ticket: Ticket,
+    coalesced: Coalesced,
+}
+
+impl Outbox {
+    /// Takes a record in.
+    pub fn put(&mut self, record: Outgoing) {
+        match record.kind {
+            Kind::Tick => self.coalesced.ticks += u64::from(self.tick.replace(record).is_some()),
+            Kind::Provisional(id) => {
+                let replaced = self.provisionals.insert(id, record).is_some();
+                let dropped = self.provisionals.len() > UNPUBLISHED_PROVISIONALS_MAX
+                    && self.provisionals.pop_first().is_some();
+                self.coalesced.provisionals += u64::from(replaced) + u64::from(dropped);
+            }
+            Kind::Final(id, seq) => {
+                let replaced = self.provisionals.remove(&id).is_some();
+                self.coalesced.provisionals += u64::from(replaced);
+                // Nearly always at the back; a returned one finds its old place.
+                let at = self.finals.partition_point(|(other, _)| *other < seq);
+                self.finals.insert(at, (seq, record));
+            }
+        }
+    }
+
+    /// The next record to hand over, if there is one and the output may take more. It counts as under way until
+    /// [`Self::acknowledge`] or [`Self::give_back`] names its ticket.
+    pub fn next(&mut self) -> Option<(Ticket, &Outgoing)> {
+        if self.in_flight.len() >= IN_FLIGHT_RECORDS_MAX {
+            return None;
+        }
+        let record = if let Some(tick) = self.tick.take_if(|_| !self.tick_in_flight) {
+            self.tick_in_flight = true;
+            tick
+        } else if let Some((_, last)) = self.finals.pop_front() {
+            self.finals_in_flight += 1;
+            last
+        } else {
+            self.provisionals.pop_first()?.1
+        };
+        let ticket = self.next_ticket;
+        self.next_ticket += 1;
+        Some((ticket, self.in_flight.entry(ticket).or_insert(record)))
+    }
+
+    /// The output has the record for good.
+    pub fn acknowledge(&mut self, ticket: Ticket) {
+        self.land(ticket);
+    }
+
+    /// The output does not have the record. A final waits for another try; of the others, whatever is newer wins.
+    pub fn give_back(&mut self, ticket: Ticket) {
+        let Some(record) = self.land(ticket) else {
+            return;
+        };
+        match record.kind {
+            Kind::Tick if self.tick.is_some() => self.coalesced.ticks += 1,
+            Kind::Provisional(id) if self.is_superseded(id) => self.coalesced.provisionals += 1,
+            _ => self.put(record),
+        }
+    }
+
+    fn is_superseded(&self, id: WindowId) -> bool {
+        let is_final = |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
+        self.provisionals.contains_key(&id) || self.finals.iter().any(|(_, r)| is_final(r))
+    }
+
+    fn land(&mut self, ticket: Ticket) -> Option<Outgoing> {
+        let record = self.in_flight.remove(&ticket)?;
+        match record.kind {
+            Kind::Tick => self.tick_in_flight = false,
+            Kind::Final(..) => self.finals_in_flight -= 1,
+            Kind::Provisional(_) => {}
+        }
+        Some(record)
+    }
+
+    /// Finals that the output does not yet have.
+    #[must_use]
+    pub fn unpublished_finals(&self) -> usize {
+        self.finals.len() + self.finals_in_flight
+    }
+
+    /// Whether everything is acknowledged.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.tick.is_none()
+            && self.provisionals.is_empty()
+            && self.finals.is_empty()
+            && self.in_flight.is_empty()
+    }
+
+    /// What was never put out because something newer took its place.
+    #[must_use]
+    pub fn coalesced(&self) -> Coalesced {
+        self.coalesced
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::calendar::Period;
+
+    fn id(start: i64) -> WindowId {
+        WindowId { period: Period::Minute, start }
+    }
+
+    fn record(kind: Kind, text: &str) -> Outgoing {
+        Outgoing { kind, key: String::new(), payload: text.into() }
+    }
+
+    fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
+        let mut out = Vec::new();
+        while let Some((ticket, record)) = outbox.next() {
+            out.push((ticket, String::from_utf8(record.payload.clone()).unwrap()));
+        }
+        out
+    }
+
+    #[test]
+    fn only_the_newest_tick_waits_and_one_is_under_way() {
+        let mut outbox = Outbox::default();
+        outbox.put(record(Kind::Tick, "1"));
+        assert_eq!(drain(&mut outbox), [(0, "1".to_owned())]);
+        outbox.put(record(Kind::Tick, "2"));
+        outbox.put(record(Kind::Tick, "3"));
+        assert_eq!(drain(&mut outbox), []);
+        outbox.acknowledge(0);
+        assert_eq!(drain(&mut outbox), [(1, "3".to_owned())]);
+        outbox.acknowledge(1);
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.coalesced(), Coalesced { ticks: 1, provisionals: 0 });
+    }
+
+    #[test]
+    fn a_failed_final_goes_out_again_in_its_place() {
+        let mut outbox = Outbox::default();
+        for seq in 1..=3 {
+            outbox.put(record(Kind::Final(id(seq as i64), seq), &seq.to_string()));
+        }
+        let sent: Vec<_> = (0..2).map(|_| outbox.next().unwrap().0).collect();
+        assert_eq!(outbox.unpublished_finals(), 3);
+        outbox.give_back(sent[1]);
+        outbox.give_back(sent[0]);
+        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["1", "2", "3"]);
+        assert!(!outbox.is_empty());
+        for ticket in 2..5 {
+            outbox.acknowledge(ticket);
+        }
+        assert!(outbox.is_empty());
+        assert_eq!(outbox.unpublished_finals(), 0);
+    }
+
+    #[test]
+    fn provisionals_are_coalesced_and_give_way_to_finals() {
+        let mut outbox = Outbox::default();
+        outbox.put(record(Kind::Provisional(id(0)), "a"));
+        outbox.put(record(Kind::Provisional(id(0)), "b"));
+        outbox.put(record(Kind::Provisional(id(60)), "c"));
+        outbox.put(record(Kind::Final(id(60), 1), "d"));
+        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["d", "b"]);
+        assert_eq!(outbox.coalesced().provisionals, 2);
+        // A provisional that failed stays away when something newer waits.
+        outbox.put(record(Kind::Provisional(id(0)), "e"));
+        outbox.give_back(1);
+        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        assert_eq!(texts, ["e"]);
+    }
+
+    #[test]
+    fn a_dead_output_holds_no_more_than_the_bounds() {
+        let mut outbox = Outbox::default();
+        for i in 0..3 * UNPUBLISHED_PROVISIONALS_MAX as i64 {
+            outbox.put(record(Kind::Provisional(id(i)), "p"));
+            outbox.put(record(Kind::Tick, "t"));
+            drain(&mut outbox);
+        }
+        assert_eq!(outbox.in_flight.len(), IN_FLIGHT_RECORDS_MAX);
+        assert_eq!(outbox.provisionals.len(), UNPUBLISHED_PROVISIONALS_MAX);
+        assert!(outbox.coalesced().provisionals > 0 && outbox.coalesced().ticks > 0);
+    }
+}

@@ -1,0 +1,386 @@
+//! The records, field by field as docs/FORMAT.md lists them. Keys in a fixed order, counts as integers.
+
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+
+use crate::engine::barrier::{Answer, ClosedBy, Snapshot, Stage, WindowFacts};
+use crate::engine::calendar::{Calendar, WindowId};
+use crate::engine::frame::EventTime;
+use crate::engine::ledger::Ledger;
+use crate::engine::sketch::Precision;
+use crate::engine::sketch::estimate::{Tally, Users};
+
+/// The schema of a tick.
+pub const STATS_SCHEMA: &str = "headcount.stats/1";
+/// The schema of a calendar window's record.
+pub const WINDOW_SCHEMA: &str = "headcount.window/1";
+
+/// An object with its keys in the order of the list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pairs<K, V>(pub Vec<(K, V)>);
+
+impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(self.0.len()))?;
+        for (key, value) in &self.0 {
+            map.serialize_entry(key, value)?;
+        }
+        map.end()
+    }
+}
+
+/// The ledger as records show it: `read = counted + ignored + sum of rejected`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct LedgerRecord {
+    pub read: u64,
+    pub counted: u64,
+    pub late: u64,
+    pub expired: Pairs<&'static str, u64>,
+    pub ignored: u64,
+    pub rejected: Pairs<&'static str, u64>,
+}
+
+impl LedgerRecord {
+    fn new(ledger: &Ledger) -> Self {
+        Self {
+            read: ledger.read,
+            counted: ledger.counted,
+            late: ledger.late,
+            expired: Pairs(ledger.expired().map(|(p, n)| (p.name(), n)).collect()),
+            ignored: ledger.ignored,
+            rejected: Pairs(ledger.rejected().map(|(r, n)| (r.name(), n)).collect()),
+        }
+    }
+}
+
+/// Where the input stands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct SourceRecord {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    topic: Option<String>,
+    /// The next offset of each partition: all before it are reflected.
+    offsets: Pairs<String, i64>,
+}
+
+/// What a service adds to its records and a finished input does not have: these depend on when it ran.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Emitted {
+    emitted_at: String,
+    epoch: u64,
+}
+
+/// One tick: the trailing windows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct StatsRecord {
+    pub users_last_minute: u64,
+    pub users_last_hour: u64,
+    pub users_last_day: u64,
+    pub users_last_week: u64,
+    pub users_last_month: u64,
+    pub users_last_year: u64,
+    schema: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    job: Option<String>,
+    pub as_of: Option<EventTime>,
+    pub since: Option<EventTime>,
+    pub watermark: Option<i64>,
+    #[serde(flatten)]
+    emitted: Option<Emitted>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick: Option<u64>,
+    pub intervals: Pairs<&'static str, (u64, u64)>,
+    pub frames: LedgerRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coalesced: Option<Coalesced>,
+    precision: u8,
+    pub tz: String,
+    source: SourceRecord,
+    /// [`Self::as_of`] as RFC 3339 in the zone, for people.
+    #[serde(skip)]
+    as_of_text: Option<String>,
+}
+
+/// One trailing window of a tick.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TrailingRow {
+    /// `last_minute` to `last_year`.
+    pub name: &'static str,
+    /// Its last instant, RFC 3339 in the zone.
+    pub as_of: Option<String>,
+    /// Distinct users.
+    pub users: u64,
+    /// Lower bound of the 95 % interval.
+    pub lo: u64,
+    /// Upper bound.
+    pub hi: u64,
+}
+
+impl StatsRecord {
+    /// The trailing windows, the shortest first.
+    #[must_use]
+    pub fn trailing_rows(&self) -> Vec<TrailingRow> {
+        let users = [
+            self.users_last_minute,
+            self.users_last_hour,
+            self.users_last_day,
+            self.users_last_week,
+            self.users_last_month,
+            self.users_last_year,
+        ];
+        let rows = self.intervals.0.iter().zip(users);
+        rows.map(|((name, (lo, hi)), users)| TrailingRow {
+            name,
+            as_of: self.as_of_text.clone(),
+            users,
+            lo: *lo,
+            hi: *hi,
+        })
+        .collect()
+    }
+}
+
+/// Records that a slow output topic never got, because newer ones took their place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct Coalesced {
+    /// Ticks.
+    pub ticks: u64,
+    /// Provisional window records.
+    pub provisionals: u64,
+}
+
+/// One calendar window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct WindowRecord {
+    /// The period's name.
+    pub window: &'static str,
+    /// First instant, RFC 3339 in the zone.
+    pub start: String,
+    /// First instant after it.
+    pub end: String,
+    /// The zone.
+    pub tz: String,
+    /// Distinct users.
+    pub users: u64,
+    /// Lower bound of the 95 % interval.
+    pub lo: u64,
+    /// Upper bound; equal bounds mean that the number is exact.
+    pub hi: u64,
+    /// Frames counted in it.
+    pub frames: u64,
+    /// Of those: late ones.
+    pub late: u64,
+    /// `provisional` or `final`.
+    pub state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub closed_by: Option<&'static str>,
+    pub complete: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tick: Option<u64>,
+    schema: &'static str,
+    #[serde(flatten)]
+    context: Option<Context>,
+}
+
+/// What a service's window record says of the moment it was put out.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+struct Context {
+    job: String,
+    pub as_of: Option<EventTime>,
+    pub since: Option<EventTime>,
+    pub watermark: Option<i64>,
+    #[serde(flatten)]
+    emitted: Emitted,
+    ledger: LedgerRecord,
+    source: SourceRecord,
+}
+
+/// What makes a service's records its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Service {
+    /// The job's name.
+    pub job: String,
+    /// The input topic or topics, comma-separated.
+    pub topic: String,
+    /// The start's unix time in milliseconds.
+    pub epoch: u64,
+}
+
+/// Puts records together.
+#[derive(Debug, Clone)]
+pub struct Recorder {
+    precision: Precision,
+    calendar: Calendar,
+    service: Option<Service>,
+    last_tick: u64,
+}
+
+/// A window's record, and what its key and place in the outbox are made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WindowOutput {
+    /// Which window.
+    pub id: WindowId,
+    /// Where it stands.
+    pub stage: Stage,
+    /// The record.
+    pub record: WindowRecord,
+}
+
+impl Recorder {
+    /// A recorder; `service` is absent for a finished input, whose records depend on the input alone.
+    #[must_use]
+    pub fn new(precision: Precision, calendar: Calendar, service: Option<Service>) -> Self {
+        Self {
+            precision,
+            calendar,
+            service,
+            last_tick: 0,
+        }
+    }
+
+    /// The tick of a barrier, if it asked for trailing windows. `partitions` names the partitions by index.
+    pub fn stats(
+        &mut self,
+        snapshot: &Snapshot,
+        answer: &Answer,
+        partitions: &[String],
+        now_ms: u64,
+        coalesced: Coalesced,
+    ) -> Option<StatsRecord> {
+        let tallies = answer.trailing.as_ref()?;
+        self.last_tick = snapshot.tick.unwrap_or(self.last_tick);
+        let users = tallies.each_ref().map(|tally| self.users(tally));
+        let names = [
+            "last_minute",
+            "last_hour",
+            "last_day",
+            "last_week",
+            "last_month",
+            "last_year",
+        ];
+        let intervals = names.into_iter().zip(users.map(|u| (u.lo, u.hi)));
+        Some(StatsRecord {
+            users_last_minute: users[0].users,
+            users_last_hour: users[1].users,
+            users_last_day: users[2].users,
+            users_last_week: users[3].users,
+            users_last_month: users[4].users,
+            users_last_year: users[5].users,
+            schema: STATS_SCHEMA,
+            job: self.service.as_ref().map(|s| s.job.clone()),
+            as_of: snapshot.as_of,
+            since: snapshot.since,
+            watermark: snapshot.watermark,
+            emitted: self.emitted(now_ms),
+            tick: self.service.as_ref().and(snapshot.tick),
+            intervals: Pairs(intervals.collect()),
+            frames: LedgerRecord::new(&snapshot.ledger),
+            coalesced: self.service.as_ref().map(|_| coalesced),
+            precision: self.precision.bits(),
+            tz: self.calendar.name().to_owned(),
+            source: self.source(snapshot, partitions),
+            as_of_text: snapshot.as_of.map(|at| self.calendar.rfc3339(at.into())),
+        })
+    }
+
+    /// The windows of a barrier, in its order.
+    #[must_use]
+    pub fn windows(
+        &self,
+        snapshot: &Snapshot,
+        answer: &Answer,
+        partitions: &[String],
+        now_ms: u64,
+    ) -> Vec<WindowOutput> {
+        let context = self.context(snapshot, partitions, now_ms);
+        snapshot
+            .windows
+            .iter()
+            .zip(&answer.windows)
+            .map(|(facts, tally)| WindowOutput {
+                id: facts.id,
+                stage: facts.stage,
+                record: self.window(facts, self.users(tally), context.clone()),
+            })
+            .collect()
+    }
+
+    fn users(&self, tally: &Tally) -> Users {
+        tally.users(self.precision)
+    }
+
+    fn window(&self, facts: &WindowFacts, users: Users, context: Option<Context>) -> WindowRecord {
+        let (state, closed_by, seq, tick) = match facts.stage {
+            Stage::Provisional => ("provisional", None, None, Some(self.last_tick)),
+            Stage::Final { seq, closed_by } => ("final", Some(closed_by), Some(seq), None),
+        };
+        WindowRecord {
+            window: facts.id.period.name(),
+            start: self.calendar.rfc3339(facts.id.start),
+            end: self.calendar.rfc3339(facts.end),
+            tz: self.calendar.name().to_owned(),
+            users: users.users,
+            lo: users.lo,
+            hi: users.hi,
+            frames: facts.frames,
+            late: facts.late,
+            state,
+            closed_by: closed_by.map(|by| match by {
+                ClosedBy::EventTime => "event_time",
+                ClosedBy::End => "end",
+            }),
+            complete: facts.complete,
+            seq,
+            tick,
+            schema: WINDOW_SCHEMA,
+            context,
+        }
+    }
+
+    fn emitted(&self, now_ms: u64) -> Option<Emitted> {
+        self.service.as_ref().map(|service| Emitted {
+            emitted_at: rfc3339_ms(now_ms),
+            epoch: service.epoch,
+        })
+    }
+
+    fn context(&self, snapshot: &Snapshot, partitions: &[String], now_ms: u64) -> Option<Context> {
+        Some(Context {
+            job: self.service.as_ref()?.job.clone(),
+            as_of: snapshot.as_of,
+            since: snapshot.since,
+            watermark: snapshot.watermark,
+            emitted: self.emitted(now_ms)?,
+            ledger: LedgerRecord::new(&snapshot.ledger),
+            source: self.source(snapshot, partitions),
+        })
+    }
+
+    fn source(&self, snapshot: &Snapshot, partitions: &[String]) -> SourceRecord {
+        let offsets = partitions.iter().cloned();
+        SourceRecord {
+            topic: self.service.as_ref().map(|s| s.topic.clone()),
+            offsets: Pairs(offsets.zip(snapshot.offsets.iter().copied()).collect()),
+        }
+    }
+}
+
+/// The key of a window's record. A provisional one has a key of its own, so that compaction never lets it take the
+/// place of a final.
+#[must_use]
+pub fn window_key(job: &str, id: WindowId, stage: Stage) -> String {
+    let provisional = match stage {
+        Stage::Provisional => "|provisional",
+        Stage::Final { .. } => "",
+    };
+    format!("{job}|{}|{}{provisional}", id.period.name(), id.start)
+}
+
+fn rfc3339_ms(unix_ms: u64) -> String {
+    let at = i64::try_from(unix_ms)
+        .ok()
+        .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok())
+        .unwrap_or(jiff::Timestamp::MAX);
+    format!("{at:.3}")
+}

@@ -1,0 +1,214 @@
+//! All trailing windows from one table.
+//!
+//! For every rank and register the table keeps the latest second at which a sighting hit it. A register's value for
+//! "since S" is then the highest rank whose second is later than S: the sliding HyperLogLog of Chabchoub and Hébrail
+//! ("Sliding HyperLogLog: Estimating cardinality in a data stream", ICDMW 2010), laid out as a matrix. So that small
+//! numbers are exact, each page also keeps its latest users by name of their hash.
+//!
+//! Both are maxima, so order and repetition leave no trace. Neither has an upper bound (a later hit hides an earlier
+//! one), so a window always ends at the newest second.
+//!
+//! The same users give the same answer here and in a calendar window, bit for bit.
+
+use std::ops::Range;
+
+use super::frame::{EventTime, Sighting, UserHash};
+use super::sketch::Precision;
+use super::sketch::estimate::Tally;
+
+/// Registers looked at together while the answers are put together: one page at p = 17.
+const STRIPE: usize = 512;
+
+/// A worker's share of the table: the pages `pages`.
+#[derive(Debug)]
+pub struct Trailing {
+    precision: Precision,
+    first_page: usize,
+    pages: usize,
+    /// `rows[rank - 1][register]`: the latest second, 0 for never. A row is made when it is first hit.
+    rows: Vec<Vec<EventTime>>,
+    /// `newest[rank - 1][page]`: the greatest of the row's seconds in the page, so that old stretches are skipped.
+    newest: Vec<Vec<EventTime>>,
+    latest: Vec<LatestUsers>,
+}
+
+impl Trailing {
+    /// An empty table.
+    #[must_use]
+    pub fn new(precision: Precision, pages: Range<usize>) -> Self {
+        let ranks = usize::from(precision.max_rank());
+        Self {
+            precision,
+            first_page: pages.start,
+            pages: pages.len(),
+            rows: vec![Vec::new(); ranks],
+            newest: vec![Vec::new(); ranks],
+            latest: vec![LatestUsers::default(); pages.len()],
+        }
+    }
+
+    /// Records a sighting whose page is in this share.
+    pub fn record(&mut self, sighting: &Sighting) {
+        let place = self.precision.place(sighting.hash);
+        let page = place.page - self.first_page;
+        let registers = self.precision.page_registers();
+        let rank = usize::from(place.rank) - 1;
+        let row = &mut self.rows[rank];
+        if row.is_empty() {
+            // Zeroed memory comes untouched from the system: a row costs only the stretches that are hit.
+            *row = vec![0; self.pages * registers];
+            self.newest[rank] = vec![0; self.pages];
+        }
+        let second = &mut row[page * registers + place.register];
+        *second = (*second).max(sighting.ts);
+        let newest = &mut self.newest[rank][page];
+        *newest = (*newest).max(sighting.ts);
+        let kept = self.precision.page_hashes() + 1;
+        self.latest[page].record(sighting.hash, sighting.ts, kept);
+    }
+
+    /// Adds this share to the tallies of the windows that start after these seconds.
+    #[must_use]
+    pub fn tally(&self, starts: &[i64; 6]) -> [Tally; 6] {
+        // A start before 1970 admits every second but 0, which means never.
+        let starts = starts.map(|s| EventTime::try_from(s.max(0)).unwrap_or(EventTime::MAX));
+        let mut tallies: [Tally; 6] = Default::default();
+        for page in 0..self.pages {
+            let exact = starts.map(|s| self.latest[page].users_after(s) <= self.precision.page_hashes());
+            for (w, tally) in tallies.iter_mut().enumerate() {
+                if exact[w] {
+                    let users = self.latest[page].after(starts[w]);
+                    tally.add_exact_page(users, self.precision);
+                }
+            }
+            if exact.contains(&false) {
+                self.tally_registers(page, &starts, &exact, &mut tallies);
+            }
+        }
+        tallies
+    }
+
+    fn tally_registers(
+        &self,
+        page: usize,
+        starts: &[EventTime; 6],
+        exact: &[bool; 6],
+        tallies: &mut [Tally; 6],
+    ) {
+        let registers = self.precision.page_registers();
+        let earliest = starts.iter().min().copied().unwrap_or(0);
+        let mut values = [[0u8; STRIPE]; 6];
+        for stripe in (0..registers).step_by(STRIPE) {
+            let width = STRIPE.min(registers - stripe);
+            let from = page * registers + stripe;
+            for values in &mut values {
+                values[..width].fill(0);
+            }
+            for (rank, row) in (1u8..).zip(&self.rows) {
+                let newest = self.newest[usize::from(rank) - 1].get(page);
+                if newest.is_none_or(|newest| *newest <= earliest) {
+                    continue;
+                }
+                let seconds = &row[from..from + width];
+                for (values, start) in values.iter_mut().zip(starts) {
+                    for (value, second) in values.iter_mut().zip(seconds) {
+                        *value = if second > start { rank } else { *value };
+                    }
+                }
+            }
+            for (w, tally) in tallies.iter_mut().enumerate() {
+                if !exact[w] {
+                    tally.add_register_page(&values[w][..width]);
+                }
+            }
+        }
+    }
+
+    /// Appends the canonical bytes (docs/FORMAT.md): page after page its table, rank by rank, and its latest users,
+    /// latest first. Equal sightings give equal bytes.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        let registers = self.precision.page_registers();
+        for page in 0..self.pages {
+            for row in &self.rows {
+                for register in 0..registers {
+                    let second = row.get(page * registers + register).copied().unwrap_or(0);
+                    out.extend_from_slice(&second.to_le_bytes());
+                }
+            }
+            self.latest[page].write_canonical(out);
+        }
+    }
+}
+
+/// The latest users of a page, by second and then by hash: one more than an exact page holds, so that "too many for
+/// an exact page" can be told.
+///
+/// Invariant: of all (last second, hash) pairs of the page these are the greatest. A pair that was pushed out can
+/// come back only with a later second, so nothing is lost by forgetting it.
+#[derive(Debug, Clone, Default)]
+struct LatestUsers {
+    hashes: Vec<UserHash>,
+    seconds: Vec<EventTime>,
+    /// Index of the least pair once the list is full.
+    least: usize,
+}
+
+impl LatestUsers {
+    fn record(&mut self, hash: UserHash, ts: EventTime, kept: usize) {
+        if self.hashes.len() < kept {
+            if let Some(i) = self.position(hash) {
+                self.seconds[i] = self.seconds[i].max(ts);
+            } else {
+                self.hashes.push(hash);
+                self.seconds.push(ts);
+            }
+            if self.hashes.len() == kept {
+                self.find_least();
+            }
+            return;
+        }
+        let least = (self.seconds[self.least], self.hashes[self.least]);
+        if (ts, hash) <= least {
+            return;
+        }
+        if let Some(i) = self.position(hash) {
+            let later = ts > self.seconds[i];
+            self.seconds[i] = self.seconds[i].max(ts);
+            if later && i == self.least {
+                self.find_least();
+            }
+        } else {
+            self.hashes[self.least] = hash;
+            self.seconds[self.least] = ts;
+            self.find_least();
+        }
+    }
+
+    fn position(&self, hash: UserHash) -> Option<usize> {
+        self.hashes.iter().position(|h| *h == hash)
+    }
+
+    fn find_least(&mut self) {
+        let pairs = self.seconds.iter().zip(&self.hashes).enumerate();
+        self.least = pairs.min_by_key(|(_, pair)| *pair).map_or(0, |(i, _)| i);
+    }
+
+    fn after(&self, start: EventTime) -> impl Iterator<Item = UserHash> {
+        let pairs = self.hashes.iter().zip(&self.seconds);
+        pairs.filter(move |(_, s)| **s > start).map(|(h, _)| *h)
+    }
+
+    fn users_after(&self, start: EventTime) -> usize {
+        self.seconds.iter().filter(|s| **s > start).count()
+    }
+
+    fn write_canonical(&self, out: &mut Vec<u8>) {
+        let mut pairs: Vec<_> = self.seconds.iter().zip(&self.hashes).collect();
+        pairs.sort_unstable();
+        out.extend_from_slice(&(pairs.len() as u16).to_le_bytes());
+        for (second, hash) in pairs.into_iter().rev() {
+            out.extend_from_slice(&second.to_le_bytes());
+            out.extend_from_slice(&hash.0.to_le_bytes());
+        }
+    }
+}

@@ -1,0 +1,177 @@
+//! Something kept for each calendar window, found quickly by event time.
+
+use std::collections::BTreeMap;
+
+use super::calendar::{Bounds, Calendar, Period, WindowId};
+use super::frame::EventTime;
+
+/// Cached lookups a period: frames of a few neighbouring windows alternate, those of far ones do not.
+const WAYS: usize = 8;
+const NO_SLOT: usize = usize::MAX;
+const EMPTY: Cached = Cached {
+    bounds: Bounds { start: 0, end: 0 },
+    slot: NO_SLOT,
+};
+
+#[derive(Debug, Clone, Copy)]
+struct Cached {
+    bounds: Bounds,
+    slot: usize,
+}
+
+/// A map from calendar windows to `T`, looked up by period and second.
+#[derive(Debug)]
+pub struct WindowMap<T> {
+    calendar: Calendar,
+    index: BTreeMap<WindowId, usize>,
+    slots: Vec<Option<T>>,
+    free: Vec<usize>,
+    cache: [[Cached; WAYS]; Period::ALL.len()],
+}
+
+impl<T> WindowMap<T> {
+    /// An empty map over a calendar's windows.
+    #[must_use]
+    pub fn new(calendar: Calendar) -> Self {
+        Self {
+            calendar,
+            index: BTreeMap::new(),
+            slots: Vec::new(),
+            free: Vec::new(),
+            cache: [[EMPTY; WAYS]; Period::ALL.len()],
+        }
+    }
+
+    fn cached(&mut self, period: Period, ts: EventTime) -> &mut Cached {
+        let way = (ts / period.grain_s()) as usize % WAYS;
+        let cached = &mut self.cache[period as usize][way];
+        if !cached.bounds.contains(i64::from(ts)) {
+            let bounds = self.calendar.window(period, ts);
+            let id = WindowId {
+                period,
+                start: bounds.start,
+            };
+            let slot = self.index.get(&id).copied().unwrap_or(NO_SLOT);
+            *cached = Cached { bounds, slot };
+        }
+        cached
+    }
+
+    /// The bounds of the window that holds a second, whether or not the map has it.
+    pub fn bounds(&mut self, period: Period, ts: EventTime) -> Bounds {
+        self.cached(period, ts).bounds
+    }
+
+    /// The entry of the window that holds a second; made if there is none.
+    pub fn entry(
+        &mut self,
+        period: Period,
+        ts: EventTime,
+        make: impl FnOnce(WindowId, Bounds) -> T,
+    ) -> &mut T {
+        let Cached { bounds, mut slot } = *self.cached(period, ts);
+        if slot == NO_SLOT {
+            let id = WindowId {
+                period,
+                start: bounds.start,
+            };
+            // A window may fill two ways of the cache; the other one may have made the entry.
+            slot = match self.index.get(&id) {
+                Some(slot) => *slot,
+                None => self.insert(id, make(id, bounds)),
+            };
+            self.cached(period, ts).slot = slot;
+        }
+        self.slots[slot]
+            .as_mut()
+            .expect("an indexed slot is occupied")
+    }
+
+    fn insert(&mut self, id: WindowId, value: T) -> usize {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.slots.push(None);
+            self.slots.len() - 1
+        });
+        self.slots[slot] = Some(value);
+        self.index.insert(id, slot);
+        slot
+    }
+
+    /// The entry of a window.
+    #[must_use]
+    pub fn get(&self, id: WindowId) -> Option<&T> {
+        self.slots[*self.index.get(&id)?].as_ref()
+    }
+
+    /// The entry of a window.
+    pub fn get_mut(&mut self, id: WindowId) -> Option<&mut T> {
+        self.slots[*self.index.get(&id)?].as_mut()
+    }
+
+    /// Takes a window out of the map.
+    pub fn remove(&mut self, id: WindowId) -> Option<T> {
+        let slot = self.index.remove(&id)?;
+        for cached in self.cache.iter_mut().flatten() {
+            if cached.slot == slot {
+                *cached = EMPTY;
+            }
+        }
+        self.free.push(slot);
+        self.slots[slot].take()
+    }
+
+    /// The windows of a period, the oldest first.
+    pub fn of_period(&self, period: Period) -> impl Iterator<Item = (WindowId, &T)> {
+        let from = WindowId {
+            period,
+            start: i64::MIN,
+        };
+        let to = WindowId {
+            period,
+            start: i64::MAX,
+        };
+        self.index
+            .range(from..=to)
+            .filter_map(|(id, slot)| Some((*id, self.slots[*slot].as_ref()?)))
+    }
+
+    /// All windows, by period and start.
+    pub fn ids(&self) -> impl Iterator<Item = WindowId> {
+        self.index.keys().copied()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_found_made_and_removed() {
+        let mut map = WindowMap::new(Calendar::utc());
+        for ts in [0u32, 59, 60, 119, 3_600, 59, 600_000_000, 61] {
+            *map.entry(Period::Minute, ts, |_, _| 0) += 1;
+        }
+        let counts: Vec<_> = map.of_period(Period::Minute).map(|(id, n)| (id.start, *n)).collect();
+        assert_eq!(counts, [(0, 3), (60, 3), (3_600, 1), (600_000_000, 1)]);
+        let first = WindowId { period: Period::Minute, start: 0 };
+        assert_eq!(map.remove(first), Some(3));
+        assert_eq!(map.remove(first), None);
+        *map.entry(Period::Minute, 1, |_, _| 0) += 1;
+        assert_eq!(map.get(first), Some(&1));
+    }
+
+    #[test]
+    fn a_window_in_two_ways_of_the_cache_is_one_window() {
+        let mut map = WindowMap::new(Calendar::utc());
+        // Two seconds of one January that differ in ts / 28 days.
+        for ts in [28 * 86_400 - 1, 28 * 86_400] {
+            *map.entry(Period::Month, ts, |_, _| 0) += 1;
+        }
+        assert_eq!(map.of_period(Period::Month).map(|(_, n)| *n).collect::<Vec<_>>(), [2]);
+        map.remove(WindowId { period: Period::Month, start: 0 });
+        for ts in [28 * 86_400 - 1, 28 * 86_400] {
+            *map.entry(Period::Month, ts, |_, _| 0) += 1;
+        }
+        assert_eq!(map.of_period(Period::Month).map(|(_, n)| *n).collect::<Vec<_>>(), [2]);
+    }
+}

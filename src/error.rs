@@ -1,0 +1,58 @@
+//! How a run can fail: the kind decides the exit code, the text is one sentence that says what to do.
+
+use std::process::ExitCode;
+
+/// Why the program ends without having done its work. The text is for the operator.
+#[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
+pub enum Failure {
+    /// Options that make no sense. Exit code 2, as for those that clap refuses.
+    #[error("{0}")]
+    Usage(String),
+    /// Input that is damaged, such as a torn gzip file. Exit code 65.
+    #[error("{0}")]
+    Data(String),
+    /// An input file that cannot be opened. Exit code 66.
+    #[error("{0}")]
+    NoInput(String),
+    /// A broker, topic or partition that could not be reached although the run has an end. Exit code 69.
+    #[error("{0}")]
+    Unavailable(String),
+    /// A failure of this program itself. Exit code 70.
+    #[error("{0}")]
+    Internal(String),
+    /// An output that cannot be written. Exit code 74.
+    #[error("{0}")]
+    Output(String),
+    /// The reader of the output has left. Not an error: exit code 0.
+    #[error("the reader of the output has left")]
+    ReaderGone,
+}
+
+/// Exit code after a second signal, without draining.
+pub const EXIT_SECOND_SIGNAL: i32 = 130;
+
+impl Failure {
+    /// The exit code, from `sysexits.h` where there is one.
+    #[must_use]
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(match self {
+            Self::ReaderGone => 0,
+            Self::Usage(_) => 2,
+            Self::Data(_) => 65,
+            Self::NoInput(_) => 66,
+            Self::Unavailable(_) => 69,
+            Self::Internal(_) => 70,
+            Self::Output(_) => 74,
+        })
+    }
+
+    /// A failed write to an output.
+    #[must_use]
+    pub fn writing(what: &str, error: &std::io::Error) -> Self {
+        if error.kind() == std::io::ErrorKind::BrokenPipe {
+            Self::ReaderGone
+        } else {
+            Self::Output(format!("cannot write to {what}: {error}"))
+        }
+    }
+}

@@ -1,0 +1,7 @@
+//! The edges: each a small trait and its implementations. Nothing here decides anything about counts.
+
+pub mod clock;
+pub mod kafka_client;
+pub mod print;
+pub mod sink;
+pub mod source;

@@ -1,0 +1,104 @@
+//! Every bound of the program, unit last in its name. A queue, table, line or wait without a bound from here is a defect.
+
+/// Largest frame that is decoded, in bytes. A larger one is rejected as `too_large` without being looked at.
+pub const MAX_FRAME_BYTES: usize = 64 << 20;
+/// Deepest nesting of objects and arrays in a frame, in levels; deeper ones are rejected as `too_deep`.
+pub const MAX_FRAME_DEPTH: usize = 1_024;
+/// Decode buffers that grew past this for one huge frame are given back after it, in bytes.
+pub const KEPT_SCRATCH_BYTES: usize = 1 << 20;
+
+/// Smallest accepted event time, in unix seconds.
+pub const MIN_EVENT_TIME_S: u32 = 1;
+/// Greatest accepted event time, in unix seconds (7 February 2106). The value above it is kept free, so that
+/// "one second later" never overflows.
+pub const MAX_EVENT_TIME_S: u32 = u32::MAX - 1;
+
+/// Least and greatest `--precision`: a sketch has `2^p` registers.
+pub const PRECISION_MIN: u8 = 12;
+/// See [`PRECISION_MIN`].
+pub const PRECISION_MAX: u8 = 18;
+/// The default `--precision`: 128 KiB a dense window, standard error 0.29 %.
+pub const PRECISION_DEFAULT: u8 = 17;
+/// Pages of registers in one sketch. A worker owns whole pages, so this also bounds the number of workers.
+pub const PAGES: usize = 256;
+/// Most worker threads (`--threads`).
+pub const MAX_THREADS: usize = 64;
+
+/// Sightings in one batch to a worker. 1,024 measured 25 ns a sighting, 4,096 measured 11 ns.
+pub const BATCH_SIGHTINGS: usize = 4_096;
+/// Batches and barriers under way to one worker.
+pub const WORKER_QUEUE_MESSAGES: usize = 16;
+/// Answers under way from all workers to the reporter.
+pub const ANSWER_QUEUE_MESSAGES: usize = 2 * MAX_THREADS;
+/// Barriers announced to the reporter whose answers are still under way.
+pub const BARRIER_QUEUE_MESSAGES: usize = 64;
+/// Calendar windows that one barrier may ask for. Each costs about 300 bytes an answering worker.
+pub const WINDOWS_PER_BARRIER: usize = 2_048;
+/// Event time between two rounds of closing and evicting windows while no tick is due, in seconds.
+pub const HOUSEKEEPING_EVERY_S: u32 = 3_600;
+
+/// Finals that may wait for the output topic. Past it the input is paused until the output takes them.
+pub const UNPUBLISHED_FINALS_MAX: usize = 4_096;
+/// Provisional records that may wait for the output topic. Past it the oldest is dropped, counted as coalesced.
+pub const UNPUBLISHED_PROVISIONALS_MAX: usize = 4_096;
+/// Records handed to the output client and not yet acknowledged.
+pub const IN_FLIGHT_RECORDS_MAX: usize = 1_024;
+
+/// Shortest and longest `--every`, in milliseconds.
+pub const TICK_MIN_MS: u64 = 100;
+/// See [`TICK_MIN_MS`].
+pub const TICK_MAX_MS: u64 = 3_600_000;
+/// Greatest `--lateness`, in seconds (a year).
+pub const LATENESS_MAX_S: u64 = 366 * 86_400;
+/// Greatest retention of a period, in seconds (a century; event time itself ends in 2106).
+pub const RETENTION_MAX_S: u64 = 36_600 * 86_400;
+
+/// Longest wait for one frame before the loop looks at clock and signals again, in milliseconds.
+pub const POLL_MAX_MS: u64 = 50;
+/// Frames taken from the source between two looks at clock and signals.
+pub const FRAMES_PER_ROUND: usize = 1_024;
+/// Longest wait for one answer about metadata, watermarks or offsets, in milliseconds.
+pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
+/// Time between two looks for partitions that were added, in milliseconds.
+pub const SURVEY_EVERY_MS: u64 = 30_000;
+/// First and longest wait between two tries to reach the brokers, in milliseconds (doubled in between).
+pub const BACKOFF_MIN_MS: u64 = 500;
+/// See [`BACKOFF_MIN_MS`].
+pub const BACKOFF_MAX_MS: u64 = 10_000;
+/// With `--exit-at-end`: how long no progress at all is waited for before the run gives up, in milliseconds.
+pub const UNREACHABLE_END_MS: u64 = 60_000;
+/// Time a shutdown may take for draining, the last tick and its acknowledgement, in milliseconds. The promise is
+/// 5 s; what is left goes into leaving the client library, which may hang.
+pub const SHUTDOWN_MS: u64 = 3_500;
+/// Time the client library gets to close before the process leaves without it, in milliseconds.
+pub const CLOSE_MS: u64 = 800;
+/// With a normal end (`--exit-at-end`): time in which the last records must be acknowledged, in milliseconds.
+pub const LAST_FLUSH_MS: u64 = 30_000;
+
+/// Log lines of one kind within [`LOG_WINDOW_MS`]; what is more is counted and said in one line afterwards.
+pub const LOG_LINES_PER_WINDOW: u32 = 5;
+/// See [`LOG_LINES_PER_WINDOW`], in milliseconds.
+pub const LOG_WINDOW_MS: u64 = 10_000;
+
+/// Newest windows of a period that a table for people shows.
+pub const TABLE_ROWS: usize = 24;
+/// Time between two looks of the progress bar, in milliseconds.
+pub const PROGRESS_EVERY_MS: u64 = 100;
+/// Bytes read at once from a file or pipe.
+pub const READ_BUFFER_BYTES: usize = 1 << 20;
+/// Files that one `count` reads side by side (each holds a descriptor and a buffer).
+pub const MAX_FILES: usize = 1_024;
+
+/// Bytes that one mock partition holds before it forgets its oldest records, and what the demo leaves unread in it
+/// at the most. The mock cluster cannot replay what it forgot, so the demo must never reach the former.
+pub const MOCK_PARTITION_BYTES: usize = 5 << 20;
+/// See [`MOCK_PARTITION_BYTES`].
+pub const DEMO_UNREAD_BYTES: usize = 2 << 20;
+
+const _: () = assert!(MAX_THREADS <= PAGES);
+const _: () = assert!(PRECISION_MIN >= 8 + 3, "a page holds at least one 64-bit hash");
+const _: () = assert!(PRECISION_MIN <= PRECISION_DEFAULT && PRECISION_DEFAULT <= PRECISION_MAX);
+const _: () = assert!(ANSWER_QUEUE_MESSAGES >= MAX_THREADS, "one barrier's answers always fit");
+const _: () = assert!(SHUTDOWN_MS + CLOSE_MS < 5_000);
+const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);
+const _: () = assert!(DEMO_UNREAD_BYTES * 2 < MOCK_PARTITION_BYTES);

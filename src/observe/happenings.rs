@@ -1,0 +1,150 @@
+//! The happenings.
+
+use tracing::{error, info, warn};
+
+use crate::engine::frame::Reject;
+
+/// A frame was rejected.
+#[derive(Debug)]
+pub struct FrameRejected<'a> {
+    /// Name of its partition, or of its file.
+    pub partition: &'a str,
+    /// Topic; empty for files.
+    pub topic: &'a str,
+    /// Its offset, or the number of its line less one.
+    pub offset: i64,
+    /// Why.
+    pub reason: Reject,
+    /// Such lines left out since the last one.
+    pub left_out: u64,
+}
+
+impl FrameRejected<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (topic, partition, offset) = (self.topic, self.partition, self.offset);
+        let (reason, left_out) = (self.reason.name(), self.left_out);
+        if topic.is_empty() {
+            warn!(file = partition, line = offset + 1, reason, left_out, "frame rejected");
+        } else {
+            warn!(topic, partition, offset, reason, left_out, "frame rejected");
+        }
+    }
+}
+
+/// The service has everything it needs and begins to read.
+#[derive(Debug)]
+pub struct Reading<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Its partitions.
+    pub partitions: usize,
+    /// Frames between start and high watermark.
+    pub backlog: i64,
+}
+
+impl Reading<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (topic, partitions, backlog) = (self.topic, self.partitions, self.backlog);
+        info!(topic, partitions, backlog, "reading");
+    }
+}
+
+/// Brokers, a topic or its partitions are out of reach; tries go on.
+#[derive(Debug)]
+pub struct Unreachable<'a> {
+    /// One sentence.
+    pub why: &'a str,
+}
+
+impl Unreachable<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!("{}; trying again until it answers", self.why);
+    }
+}
+
+/// What was out of reach has answered.
+#[derive(Debug)]
+pub struct ReachedAgain;
+
+impl ReachedAgain {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!("the brokers answer again");
+    }
+}
+
+/// Frames were gone before they were read.
+#[derive(Debug)]
+pub struct Gap<'a> {
+    /// Topic and partition.
+    pub partition: &'a str,
+    /// The offset that was to be read next.
+    pub expected: i64,
+    /// Where reading goes on.
+    pub found: i64,
+}
+
+impl Gap<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (partition, expected, found) = (self.partition, self.expected, self.found);
+        error!(
+            partition,
+            expected,
+            found,
+            "frames are gone from the topic before they were read (retention, or the topic was made anew); windows \
+             that began before this moment stay provisional"
+        );
+    }
+}
+
+/// The outputs are behind, so reading waits.
+#[derive(Debug)]
+pub struct OutputBehind {
+    /// Finals that are not acknowledged.
+    pub unpublished_finals: usize,
+}
+
+impl OutputBehind {
+    /// Logs it.
+    pub fn emit(&self) {
+        let unpublished_finals = self.unpublished_finals;
+        warn!(unpublished_finals, "the output topics do not keep up; reading waits for them");
+    }
+}
+
+/// The service has stopped.
+#[derive(Debug)]
+pub struct Stopped {
+    /// Frames read since the start.
+    pub read: u64,
+    /// Frames counted since the start.
+    pub counted: u64,
+    /// Records that the output topics never acknowledged.
+    pub unacknowledged: bool,
+}
+
+impl Stopped {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (read, counted) = (self.read, self.counted);
+        if self.unacknowledged {
+            warn!(read, counted, "stopped; the output topics did not take the last records");
+        } else {
+            info!(read, counted, "stopped");
+        }
+    }
+}
+
+/// Something that an operator may want to know, in one sentence.
+pub fn note(text: &str) {
+    info!("{text}");
+}
+
+/// Something that an operator should look at, in one sentence.
+pub fn caution(text: &str) {
+    warn!("{text}");
+}

@@ -1,0 +1,200 @@
+//! `headcount count`: the engine over lines.
+
+use std::io::{self, BufWriter, IsTerminal};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use super::driver::Driver;
+use super::pipeline::{Broken, Pipeline};
+use super::reporter::{Publisher, Report};
+use crate::config::CountConfig;
+use crate::engine::admit::Admission;
+use crate::engine::barrier::Answer;
+use crate::engine::catalog::Ask;
+use crate::engine::frame::Verdict;
+use crate::engine::report::record::{Coalesced, Recorder};
+use crate::error::Failure;
+use crate::io::clock::{Clock, SystemClock};
+use crate::io::print::{Printer, printer};
+use crate::io::source::lines::{BytesRead, Input, LineSource};
+use crate::io::source::{Event, Source};
+use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
+use crate::observe::happenings::FrameRejected;
+use crate::observe::limiter::{Decision, Limiter};
+
+/// Counts the inputs and prints the result.
+///
+/// # Errors
+///
+/// An input that cannot be read, or an output that cannot be written.
+pub fn run(config: &CountConfig) -> Result<(), Failure> {
+    let counting = &config.counting;
+    let bytes = BytesRead::default();
+    let mut source = LineSource::open(&config.inputs, &bytes)?;
+    let calendar = &counting.rules.calendar;
+    let publisher = Print {
+        recorder: Recorder::new(counting.precision, calendar.clone(), None),
+        printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
+    };
+    let pipeline = Pipeline::start(
+        counting.precision,
+        calendar,
+        counting.threads,
+        Box::new(publisher),
+    )?;
+    let admission = Admission::new(counting.rules.clone());
+    let mut driver = Driver::new(counting.fields.clone(), admission, pipeline);
+    for input in &config.inputs {
+        driver.add_partition(input.name(), 0, true);
+    }
+    let mut progress = Progress::new(&config.inputs, bytes);
+    let outcome = read_all(&mut source, &mut driver, &mut progress);
+    progress.bar.finish_and_clear();
+    let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
+    let finished = driver.into_pipeline().finish(u64::MAX);
+    // What the reporter failed with explains why the pipeline broke; a torn input is worth more than that.
+    ended.and(finished)
+}
+
+fn read_all(
+    source: &mut LineSource,
+    driver: &mut Driver,
+    progress: &mut Progress,
+) -> Result<(), Failure> {
+    let mut rejects = Limiter::default();
+    let mut is_broken = false;
+    while !source.is_finished() && !is_broken {
+        for _ in 0..FRAMES_PER_ROUND {
+            let mut on = |event: Event<'_>| match event {
+                Event::Frame {
+                    partition,
+                    offset,
+                    payload,
+                } => {
+                    let Ok((verdict, clock)) = driver.frame(partition, offset, payload) else {
+                        is_broken = true;
+                        return Ok(None);
+                    };
+                    if let Verdict::Rejected(reason) = verdict {
+                        let now_ms = progress.clock.monotonic_ms();
+                        if let Decision::Write { left_out } = rejects.decide(now_ms) {
+                            let partition = &driver.partitions()[partition];
+                            let rejected = FrameRejected {
+                                topic: "",
+                                partition,
+                                offset,
+                                reason,
+                                left_out,
+                            };
+                            progress.bar.suspend(|| rejected.emit());
+                        }
+                    }
+                    Ok(clock)
+                }
+                Event::Finished(partition) | Event::ReachedEnd(partition) => {
+                    driver.admission.finish(partition);
+                    Ok(None)
+                }
+            };
+            if !source.poll(Duration::ZERO, &mut on)? || is_broken {
+                break;
+            }
+        }
+        progress.show(driver.admission.ledger().read);
+    }
+    Ok(())
+}
+
+/// Every window that is left, then the trailing ones and the ledger.
+fn end(driver: &mut Driver) -> Result<(), Broken> {
+    driver.barrier(Ask {
+        end: true,
+        ..Ask::default()
+    })?;
+    driver.barrier(Ask {
+        trailing: true,
+        ..Ask::default()
+    })
+}
+
+struct Print {
+    recorder: Recorder,
+    printer: Box<dyn Printer>,
+}
+
+impl Publisher for Print {
+    fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure> {
+        let (snapshot, partitions) = (&report.snapshot, &report.partitions);
+        let write = |error| Failure::writing("standard output", &error);
+        for output in self.recorder.windows(snapshot, answer, partitions, 0) {
+            self.printer.window(&output.record).map_err(write)?;
+        }
+        let none = Coalesced::default();
+        if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, none) {
+            self.printer.finish(&stats).map_err(write)?;
+        }
+        Ok(())
+    }
+
+    fn tend(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    fn patience(&self) -> Duration {
+        Duration::from_secs(1)
+    }
+
+    fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
+        Ok(())
+    }
+}
+
+/// Bytes, frames a second and the time left, on standard error when that is a terminal.
+struct Progress {
+    bar: ProgressBar,
+    bytes: BytesRead,
+    clock: SystemClock,
+    shown_ms: u64,
+}
+
+impl Progress {
+    fn new(inputs: &[Input], bytes: BytesRead) -> Self {
+        let sizes = inputs.iter().map(|input| match input {
+            Input::File(path) => std::fs::metadata(path).ok().filter(|m| m.is_file()),
+            Input::Stdin => None,
+        });
+        let total: Option<u64> = sizes.map(|m| m.map(|m| m.len())).sum();
+        let template = match total {
+            Some(_) => "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec}, {msg}, {eta} left",
+            None => "{spinner} {bytes} {bytes_per_sec}, {msg}",
+        };
+        let target = if io::stderr().is_terminal() {
+            ProgressDrawTarget::stderr()
+        } else {
+            ProgressDrawTarget::hidden()
+        };
+        let bar = ProgressBar::with_draw_target(total, target);
+        if let Ok(style) = ProgressStyle::with_template(template) {
+            bar.set_style(style);
+        }
+        Self {
+            bar,
+            bytes,
+            clock: SystemClock::new(),
+            shown_ms: 0,
+        }
+    }
+
+    fn show(&mut self, frames: u64) {
+        let now_ms = self.clock.monotonic_ms();
+        if now_ms < self.shown_ms + PROGRESS_EVERY_MS || self.bar.is_hidden() {
+            return;
+        }
+        self.shown_ms = now_ms;
+        let rate = frames * 1_000 / now_ms.max(1);
+        self.bar.set_position(self.bytes.load(Ordering::Relaxed));
+        self.bar.set_message(format!("{} frames/s", HumanCount(rate)));
+    }
+}

@@ -1,0 +1,88 @@
+//! The consumer thread's inner loop: decode, admit, send on its way; barriers where they are due.
+
+use std::sync::Arc;
+
+use super::pipeline::{Broken, Pipeline};
+use crate::engine::admit::{Admission, PartitionIndex};
+use crate::engine::catalog::Ask;
+use crate::engine::decode::{Decoder, Fields};
+use crate::engine::frame::{EventTime, Verdict};
+
+/// Decodes and admits frames for a pipeline.
+pub struct Driver {
+    decoder: Decoder,
+    /// Clocks, watermark, ledger.
+    pub admission: Admission,
+    pipeline: Pipeline,
+    partitions: Arc<[String]>,
+}
+
+impl Driver {
+    /// A driver without partitions.
+    #[must_use]
+    pub fn new(fields: Fields, admission: Admission, pipeline: Pipeline) -> Self {
+        Self {
+            decoder: Decoder::new(fields),
+            admission,
+            pipeline,
+            partitions: Arc::new([]),
+        }
+    }
+
+    /// Adds a partition under the name that records list it by.
+    pub fn add_partition(&mut self, name: String, start_offset: i64, unread: bool) -> PartitionIndex {
+        let names = self.partitions.iter().cloned().chain([name]);
+        self.partitions = names.collect();
+        self.admission.add_partition(start_offset, unread)
+    }
+
+    /// The partitions' names, by index.
+    #[must_use]
+    pub fn partitions(&self) -> &[String] {
+        &self.partitions
+    }
+
+    /// Takes one frame; returns its verdict and the partition's clock after it.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub fn frame(
+        &mut self,
+        partition: PartitionIndex,
+        offset: i64,
+        payload: Option<&[u8]>,
+    ) -> Result<(Verdict, Option<EventTime>), Broken> {
+        let verdict = self.decoder.decode(payload);
+        if let Some(sighting) = self.admission.admit(partition, offset + 1, verdict) {
+            self.pipeline.record(sighting)?;
+        }
+        if self.admission.housekeeping_is_due() {
+            self.barrier(Ask::default())?;
+        }
+        Ok((verdict, self.admission.clock(partition)))
+    }
+
+    /// Raises a barrier, and as many more as it takes to put out all that is due.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub fn barrier(&mut self, mut ask: Ask) -> Result<(), Broken> {
+        loop {
+            let barrier = self.admission.barrier(ask);
+            let more = barrier.more;
+            self.pipeline.barrier(barrier, &self.partitions)?;
+            if !more {
+                return Ok(());
+            }
+            ask.trailing = false;
+        }
+    }
+
+    /// Gives the pipeline back, to be finished.
+    #[must_use]
+    pub fn into_pipeline(self) -> Pipeline {
+        self.pipeline
+    }
+}

@@ -1,0 +1,99 @@
+//! The reporter thread: joins the shards' answers to each barrier and hands them to a publisher.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError};
+
+use crate::engine::barrier::{Answer, Snapshot};
+use crate::error::Failure;
+
+/// A barrier as the reporter sees it.
+#[derive(Debug)]
+pub struct Report {
+    /// What the admission knew.
+    pub snapshot: Snapshot,
+    /// The partitions' names, by index.
+    pub partitions: Arc<[String]>,
+}
+
+/// A message to the reporter.
+#[derive(Debug)]
+pub(super) enum ToReporter {
+    Report(Box<Report>),
+    Finish { deadline_ms: u64 },
+}
+
+/// What becomes of joined answers.
+pub trait Publisher: Send {
+    /// Takes the joined answer to a barrier.
+    ///
+    /// # Errors
+    ///
+    /// When nothing can be put out any more; this ends the run.
+    fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure>;
+
+    /// Called when nothing has come for [`Self::patience`]: the moment for acknowledgements and second tries.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::publish`].
+    fn tend(&mut self) -> Result<(), Failure>;
+
+    /// How long to wait before [`Self::tend`].
+    fn patience(&self) -> Duration;
+
+    /// Puts out what is left, until the deadline on the publisher's clock.
+    ///
+    /// # Errors
+    ///
+    /// When something could not be put out that should have been.
+    fn finish(&mut self, deadline_ms: u64) -> Result<(), Failure>;
+}
+
+pub(super) struct Reporter {
+    announced: Receiver<ToReporter>,
+    answers: Vec<Receiver<Answer>>,
+    publisher: Box<dyn Publisher>,
+}
+
+impl Reporter {
+    pub(super) fn new(
+        announced: Receiver<ToReporter>,
+        answers: Vec<Receiver<Answer>>,
+        publisher: Box<dyn Publisher>,
+    ) -> Self {
+        Self {
+            announced,
+            answers,
+            publisher,
+        }
+    }
+
+    pub(super) fn run(mut self) -> Result<(), Failure> {
+        loop {
+            match self.announced.recv_timeout(self.publisher.patience()) {
+                Ok(ToReporter::Report(report)) => {
+                    let Some(answer) = self.join() else {
+                        // A worker died; whoever joins it says so.
+                        return Ok(());
+                    };
+                    self.publisher.publish(&report, &answer)?;
+                }
+                Ok(ToReporter::Finish { deadline_ms }) => return self.publisher.finish(deadline_ms),
+                Err(RecvTimeoutError::Timeout) => self.publisher.tend()?,
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    /// Every worker answers every barrier, in order, so the next answer of each belongs to the same one.
+    fn join(&self) -> Option<Answer> {
+        let mut answers = self.answers.iter();
+        let mut joined = answers.next()?.recv().ok()?;
+        for answer in answers {
+            joined.merge(&answer.recv().ok()?);
+        }
+        Some(joined)
+    }
+}
