@@ -100,25 +100,61 @@ const REFUSED_PROPERTIES: [(&str, &str); 15] = [
     ("bootstrap.servers", "use --broker"),
     ("metadata.broker.list", "use --broker"),
     ("group.id", "use --group"),
-    ("client.id", "it is headcount's own name in the brokers' logs"),
-    ("auto.offset.reset", "use --from; a reset would hide lost frames"),
-    ("enable.auto.commit", "offsets follow the counts, never run ahead of them"),
-    ("enable.auto.offset.store", "offsets follow the counts, never run ahead of them"),
-    ("auto.commit.enable", "offsets follow the counts, never run ahead of them"),
-    ("enable.partition.eof", "the end of a partition decides when windows may close"),
+    (
+        "client.id",
+        "it is headcount's own name in the brokers' logs",
+    ),
+    (
+        "auto.offset.reset",
+        "use --from; a reset would hide lost frames",
+    ),
+    (
+        "enable.auto.commit",
+        "offsets follow the counts, never run ahead of them",
+    ),
+    (
+        "enable.auto.offset.store",
+        "offsets follow the counts, never run ahead of them",
+    ),
+    (
+        "auto.commit.enable",
+        "offsets follow the counts, never run ahead of them",
+    ),
+    (
+        "enable.partition.eof",
+        "the end of a partition decides when windows may close",
+    ),
     ("acks", "a final must be acknowledged by all replicas"),
-    ("request.required.acks", "a final must be acknowledged by all replicas"),
-    ("enable.idempotence", "a final must not be published twice or out of order"),
-    ("transactional.id", "records are not published in transactions"),
-    ("delivery.report.only.error", "a final is kept until it is acknowledged"),
-    ("enable.gapless.guarantee", "a failed final is sent again, not fatal"),
+    (
+        "request.required.acks",
+        "a final must be acknowledged by all replicas",
+    ),
+    (
+        "enable.idempotence",
+        "a final must not be published twice or out of order",
+    ),
+    (
+        "transactional.id",
+        "records are not published in transactions",
+    ),
+    (
+        "delivery.report.only.error",
+        "a final is kept until it is acknowledged",
+    ),
+    (
+        "enable.gapless.guarantee",
+        "a failed final is sent again, not fatal",
+    ),
 ];
 
 impl Counting {
     fn resolve(args: &EngineArgs, emission: Emission, periods: u8) -> Result<Self, Failure> {
         let usage = |text: String| Err(Failure::Usage(text));
         if !(1..=MAX_THREADS).contains(&args.threads) {
-            return usage(format!("--threads must be 1 to {MAX_THREADS}, not {}", args.threads));
+            return usage(format!(
+                "--threads must be 1 to {MAX_THREADS}, not {}",
+                args.threads
+            ));
         }
         let Some(precision) = Precision::new(args.precision) else {
             return usage(format!(
@@ -230,7 +266,11 @@ impl CountConfig {
             counting: Counting::resolve(
                 &args.engine,
                 Emission::Once,
-                if periods == 0 { Period::all_bits() } else { periods },
+                if periods == 0 {
+                    Period::all_bits()
+                } else {
+                    periods
+                },
             )?,
         })
     }
@@ -253,7 +293,10 @@ impl RunConfig {
     pub fn resolve(args: &RunArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let choose = |given: &Option<String>, alias: &str, default: &str| {
             let alias = || env(alias).filter(|value| !value.is_empty());
-            given.clone().or_else(alias).unwrap_or_else(|| default.to_owned())
+            given
+                .clone()
+                .or_else(alias)
+                .unwrap_or_else(|| default.to_owned())
         };
         let topic = choose(&args.topic, "USERS_TOPIC", "users");
         let topics = topic_names(&topic)?;
@@ -261,7 +304,8 @@ impl RunConfig {
         let job = args.job.clone().unwrap_or_else(|| topics.join(","));
         if job.is_empty() || job.contains(['|', '\n']) {
             return Err(Failure::Usage(
-                "--job must be a name without | and line breaks: it is part of the records' keys".to_owned(),
+                "--job must be a name without | and line breaks: it is part of the records' keys"
+                    .to_owned(),
             ));
         }
         let every_ms = args.every.as_millis() as u64;
@@ -272,7 +316,10 @@ impl RunConfig {
             brokers: brokers(&choose(&args.broker, "KAFKA_BROKER", "localhost:9092"))?,
             topics,
             output,
-            group: args.group.clone().unwrap_or_else(|| format!("headcount-{job}")),
+            group: args
+                .group
+                .clone()
+                .unwrap_or_else(|| format!("headcount-{job}")),
             job,
             every_ms,
             from: start(&args.from)?,
@@ -286,7 +333,10 @@ impl RunConfig {
 fn brokers(list: &str) -> Result<String, Failure> {
     let bad = |why: &str| Failure::Usage(format!("--broker '{list}': {why}"));
     for broker in list.split(',') {
-        let address = broker.trim().rsplit_once("://").map_or(broker.trim(), |(_, a)| a);
+        let address = broker
+            .trim()
+            .rsplit_once("://")
+            .map_or(broker.trim(), |(_, a)| a);
         let (host, port) = address.rsplit_once(':').unwrap_or((address, "9092"));
         if host.is_empty() || host.contains(char::is_whitespace) {
             return Err(bad("give HOST:PORT, comma-separated"));
@@ -314,7 +364,11 @@ fn topic_names(list: &str) -> Result<Vec<String>, Failure> {
 /// Kafka's own rule: letters, digits, dot, underscore and dash, at most 249 of them.
 fn check_topic(option: &str, topic: &str) -> Result<(), Failure> {
     let legal = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
-    if topic.is_empty() || topic.len() > 249 || !topic.chars().all(legal) || matches!(topic, "." | "..") {
+    if topic.is_empty()
+        || topic.len() > 249
+        || !topic.chars().all(legal)
+        || matches!(topic, "." | "..")
+    {
         return Err(Failure::Usage(format!(
             "{option} '{topic}' is no topic name: 1 to 249 letters, digits, dots, underscores and dashes"
         )));
@@ -331,7 +385,10 @@ fn output(stats: &str, args: &RunArgs, topics: &[String]) -> Result<OutputConfig
             )),
         };
     }
-    let windows = args.windows_output.clone().unwrap_or_else(|| format!("{stats}-windows"));
+    let windows = args
+        .windows_output
+        .clone()
+        .unwrap_or_else(|| format!("{stats}-windows"));
     check_topic("--output", stats)?;
     check_topic("--windows-output", &windows)?;
     if stats == windows {
@@ -354,11 +411,14 @@ fn start(from: &str) -> Result<From, Failure> {
     match from {
         "earliest" => Ok(From::Earliest),
         "latest" => Ok(From::Latest),
-        time => time.parse::<Timestamp>().map(|t| From::Time(t.as_millisecond())).map_err(|_| {
-            Failure::Usage(format!(
-                "--from '{from}': give earliest, latest, or a time such as 2026-01-31T12:00:00Z"
-            ))
-        }),
+        time => time
+            .parse::<Timestamp>()
+            .map(|t| From::Time(t.as_millisecond()))
+            .map_err(|_| {
+                Failure::Usage(format!(
+                    "--from '{from}': give earliest, latest, or a time such as 2026-01-31T12:00:00Z"
+                ))
+            }),
     }
 }
 
@@ -371,7 +431,10 @@ fn properties(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
         let key = key.trim();
         // librdkafka also takes a topic property with this prefix.
         let name = key.strip_prefix("topic.").unwrap_or(key);
-        if let Some((_, instead)) = REFUSED_PROPERTIES.iter().find(|(refused, _)| *refused == name) {
+        if let Some((_, instead)) = REFUSED_PROPERTIES
+            .iter()
+            .find(|(refused, _)| *refused == name)
+        {
             return Err(Failure::Usage(format!("-X {key} cannot be set: {instead}")));
         }
         properties.push((key.to_owned(), value.to_owned()));

@@ -44,6 +44,8 @@ pub const UNPUBLISHED_PROVISIONALS_MAX: usize = 4_096;
 /// Records handed to the output client and not yet acknowledged.
 pub const IN_FLIGHT_RECORDS_MAX: usize = 1_024;
 
+/// Longest time between two looks for acknowledgements, in milliseconds.
+pub const DELIVERY_POLL_MS: u64 = 10;
 /// Shortest and longest `--every`, in milliseconds.
 pub const TICK_MIN_MS: u64 = 100;
 /// See [`TICK_MIN_MS`].
@@ -69,7 +71,7 @@ pub const BACKOFF_MAX_MS: u64 = 10_000;
 pub const UNREACHABLE_END_MS: u64 = 60_000;
 /// Time a shutdown may take for draining, the last tick and its acknowledgement, in milliseconds. The promise is
 /// 5 s; what is left goes into leaving the client library, which may hang.
-pub const SHUTDOWN_MS: u64 = 3_500;
+pub const SHUTDOWN_MS: u64 = 3_000;
 /// Time the client library gets to close before the process leaves without it, in milliseconds.
 pub const CLOSE_MS: u64 = 800;
 /// With a normal end (`--exit-at-end`): time in which the last records must be acknowledged, in milliseconds.
@@ -96,9 +98,15 @@ pub const MOCK_PARTITION_BYTES: usize = 5 << 20;
 pub const DEMO_UNREAD_BYTES: usize = 2 << 20;
 
 const _: () = assert!(MAX_THREADS <= PAGES);
-const _: () = assert!(PRECISION_MIN >= 8 + 3, "a page holds at least one 64-bit hash");
+const _: () = assert!(
+    PRECISION_MIN >= 8 + 3,
+    "a page holds at least one 64-bit hash"
+);
 const _: () = assert!(PRECISION_MIN <= PRECISION_DEFAULT && PRECISION_DEFAULT <= PRECISION_MAX);
-const _: () = assert!(ANSWER_QUEUE_MESSAGES >= MAX_THREADS, "one barrier's answers always fit");
-const _: () = assert!(SHUTDOWN_MS + CLOSE_MS < 5_000);
+const _: () = assert!(
+    ANSWER_QUEUE_MESSAGES >= MAX_THREADS,
+    "one barrier's answers always fit"
+);
+const _: () = assert!(SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
 const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);
 const _: () = assert!(DEMO_UNREAD_BYTES * 2 < MOCK_PARTITION_BYTES);

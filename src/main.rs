@@ -2,11 +2,13 @@
 
 use std::io;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Parser;
 use headcount::cli::{Cli, Command};
-use headcount::config::CountConfig;
+use headcount::config::{CountConfig, RunConfig};
 use headcount::error::Failure;
+use headcount::io::clock::SystemClock;
 use headcount::{generate, observe, run};
 
 #[global_allocator]
@@ -26,7 +28,11 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run(_args) => Err(Failure::Internal("x".into())),
+        Command::Run(args) => {
+            let config = RunConfig::resolve(&args, |name| std::env::var(name).ok())?;
+            let stop = run::signals::stop_on_signals()?;
+            run::service::run(&config, Arc::new(SystemClock::new()), &stop)
+        }
         Command::Count(args) => run::count::run(&CountConfig::resolve(&args)?),
         Command::Generate(args) => {
             let job = args.resolve().map_err(Failure::Usage)?;

@@ -21,11 +21,24 @@ pub struct CountArgs {
     pub files: Vec<PathBuf>,
 
     /// How to print [default: table on a terminal, json otherwise]
-    #[arg(short, long, value_name = "FORMAT", env = "HEADCOUNT_FORMAT", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "FORMAT",
+        env = "HEADCOUNT_FORMAT",
+        hide_env = true
+    )]
     pub format: Option<Format>,
 
     /// Which calendar windows to count, comma-separated [default: all six]
-    #[arg(short, long, value_name = "PERIOD,...", value_delimiter = ',', env = "HEADCOUNT_WINDOW", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "PERIOD,...",
+        value_delimiter = ',',
+        env = "HEADCOUNT_WINDOW",
+        hide_env = true
+    )]
     pub window: Vec<PeriodArg>,
 
     /// What frames look like and how they are counted

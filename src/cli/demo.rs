@@ -19,11 +19,25 @@ pub struct DemoArgs {
     pub run_for: Option<Duration>,
 
     /// Frames sent a second, 1 to 5000
-    #[arg(short, long, value_name = "PER_SECOND", default_value_t = 500, env = "HEADCOUNT_RATE", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "PER_SECOND",
+        default_value_t = 500,
+        env = "HEADCOUNT_RATE",
+        hide_env = true
+    )]
     pub rate: u32,
 
     /// Users to draw from
-    #[arg(short, long, value_name = "N", default_value_t = 100_000, env = "HEADCOUNT_USERS", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        default_value_t = 100_000,
+        env = "HEADCOUNT_USERS",
+        hide_env = true
+    )]
     pub users: u32,
 
     /// Time between two ticks
@@ -32,10 +46,22 @@ pub struct DemoArgs {
     pub every: Duration,
 
     /// Worker threads of the service
-    #[arg(long, value_name = "N", default_value_t = 2, env = "HEADCOUNT_THREADS", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 2,
+        env = "HEADCOUNT_THREADS",
+        hide_env = true
+    )]
     pub threads: usize,
 
     /// Choose one of the many traffics
-    #[arg(long, value_name = "N", default_value_t = 1, env = "HEADCOUNT_SEED", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        env = "HEADCOUNT_SEED",
+        hide_env = true
+    )]
     pub seed: u64,
 }

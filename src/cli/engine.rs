@@ -10,12 +10,25 @@ use super::duration::parse_duration;
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
     /// Worker threads that own the sketches, 1 to 64; the counts are the same bytes for any number
-    #[arg(long, value_name = "N", default_value_t = 1, env = "HEADCOUNT_THREADS", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        env = "HEADCOUNT_THREADS",
+        hide_env = true
+    )]
     pub threads: usize,
 
     /// Sketches have 2^P registers, P from 12 to 18: a window of many users takes 2^P bytes (128 KiB at 17) and has a
     /// standard error of 104 % / sqrt(2^P) (0.29 % at 17, 0.81 % at 14)
-    #[arg(short, long, value_name = "P", default_value_t = 17, env = "HEADCOUNT_PRECISION", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "P",
+        default_value_t = 17,
+        env = "HEADCOUNT_PRECISION",
+        hide_env = true
+    )]
     #[arg(help_heading = "Counting")]
     pub precision: u8,
 
@@ -30,12 +43,24 @@ pub struct EngineArgs {
     pub lateness: Duration,
 
     /// Root field that holds the user id: a string, or an integer of up to 64 bits
-    #[arg(long, value_name = "NAME", default_value = "uid", env = "HEADCOUNT_UID_FIELD", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "uid",
+        env = "HEADCOUNT_UID_FIELD",
+        hide_env = true
+    )]
     #[arg(help_heading = "Frames")]
     pub uid_field: String,
 
     /// Root field that holds the event time: unix seconds, as a number or a string holding one
-    #[arg(long, value_name = "NAME", default_value = "ts", env = "HEADCOUNT_TS_FIELD", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "ts",
+        env = "HEADCOUNT_TS_FIELD",
+        hide_env = true
+    )]
     #[arg(help_heading = "Frames")]
     pub ts_field: String,
 
@@ -46,31 +71,55 @@ pub struct EngineArgs {
 
     /// How long minutes are kept after their end, behind the watermark
     #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_MINUTES", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_MINUTES",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_minutes: Duration,
 
     /// How long hours are kept
     #[arg(long, value_name = "DURATION", default_value = "40d", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_HOURS", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_HOURS",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_hours: Duration,
 
     /// How long days are kept
     #[arg(long, value_name = "DURATION", default_value = "3y", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_DAYS", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_DAYS",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_days: Duration,
 
     /// How long ISO weeks are kept
     #[arg(long, value_name = "DURATION", default_value = "3y", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_WEEKS", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_WEEKS",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_weeks: Duration,
 
     /// How long months are kept
     #[arg(long, value_name = "DURATION", default_value = "3y", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_MONTHS", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_MONTHS",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_months: Duration,
 
     /// How long years are kept
     #[arg(long, value_name = "DURATION", default_value = "3y", value_parser = parse_duration)]
-    #[arg(env = "HEADCOUNT_RETAIN_YEARS", hide_env = true, help_heading = "Retention")]
+    #[arg(
+        env = "HEADCOUNT_RETAIN_YEARS",
+        hide_env = true,
+        help_heading = "Retention"
+    )]
     pub retain_years: Duration,
 }

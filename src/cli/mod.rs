@@ -34,7 +34,13 @@ such as HEADCOUNT_BROKER. A flag wins over the environment.";
 #[command(propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     /// How to log to standard error [default: text on a terminal, json otherwise]
-    #[arg(long, global = true, value_name = "FORMAT", env = "HEADCOUNT_LOG_FORMAT", hide_env = true)]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FORMAT",
+        env = "HEADCOUNT_LOG_FORMAT",
+        hide_env = true
+    )]
     pub log_format: Option<LogFormat>,
 
     /// What to do

@@ -19,20 +19,47 @@ use super::engine::EngineArgs;
 #[derive(Debug, Clone, Args)]
 pub struct RunArgs {
     /// Brokers to start from, HOST:PORT, comma-separated [default: $KAFKA_BROKER, else localhost:9092]
-    #[arg(short, long, visible_alias = "bootstrap-server", alias = "bootstrap-servers", alias = "brokers")]
-    #[arg(value_name = "HOST:PORT,...", env = "HEADCOUNT_BROKER", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        visible_alias = "bootstrap-server",
+        alias = "bootstrap-servers",
+        alias = "brokers"
+    )]
+    #[arg(
+        value_name = "HOST:PORT,...",
+        env = "HEADCOUNT_BROKER",
+        hide_env = true
+    )]
     pub broker: Option<String>,
 
     /// Topics to read, comma-separated [default: $USERS_TOPIC, else users]
-    #[arg(short, long, value_name = "TOPIC,...", env = "HEADCOUNT_TOPIC", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TOPIC,...",
+        env = "HEADCOUNT_TOPIC",
+        hide_env = true
+    )]
     pub topic: Option<String>,
 
     /// Topic for the ticks; - prints all records to standard output instead [default: $STATS_TOPIC, else stats]
-    #[arg(short, long, value_name = "TOPIC", env = "HEADCOUNT_OUTPUT", hide_env = true)]
+    #[arg(
+        short,
+        long,
+        value_name = "TOPIC",
+        env = "HEADCOUNT_OUTPUT",
+        hide_env = true
+    )]
     pub output: Option<String>,
 
     /// Topic for the calendar windows [default: the output topic's name and -windows]
-    #[arg(long, value_name = "TOPIC", env = "HEADCOUNT_WINDOWS_OUTPUT", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "TOPIC",
+        env = "HEADCOUNT_WINDOWS_OUTPUT",
+        hide_env = true
+    )]
     pub windows_output: Option<String>,
 
     /// The job's name: the key of its records, and in them [default: the input topic's name]
@@ -40,7 +67,13 @@ pub struct RunArgs {
     pub job: Option<String>,
 
     /// Consumer group under which offsets are committed, for lag tools only [default: headcount- and the job's name]
-    #[arg(short = 'G', long, value_name = "NAME", env = "HEADCOUNT_GROUP", hide_env = true)]
+    #[arg(
+        short = 'G',
+        long,
+        value_name = "NAME",
+        env = "HEADCOUNT_GROUP",
+        hide_env = true
+    )]
     pub group: Option<String>,
 
     /// Time between two ticks, 100ms to 1h
@@ -49,7 +82,13 @@ pub struct RunArgs {
     pub every: Duration,
 
     /// Where to start reading: earliest, latest, or the first frames published at or after an RFC 3339 time
-    #[arg(long, value_name = "WHERE", default_value = "earliest", env = "HEADCOUNT_FROM", hide_env = true)]
+    #[arg(
+        long,
+        value_name = "WHERE",
+        default_value = "earliest",
+        env = "HEADCOUNT_FROM",
+        hide_env = true
+    )]
     pub from: String,
 
     /// Stop when everything that the topic held at the start is counted; open windows are then closed
@@ -57,7 +96,13 @@ pub struct RunArgs {
     pub exit_at_end: bool,
 
     /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL (repeatable)
-    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE", env = "HEADCOUNT_PROPERTY", hide_env = true)]
+    #[arg(
+        short = 'X',
+        long = "property",
+        value_name = "KEY=VALUE",
+        env = "HEADCOUNT_PROPERTY",
+        hide_env = true
+    )]
     pub properties: Vec<String>,
 
     /// What frames look like and how they are counted

@@ -116,7 +116,9 @@ impl Admission {
                 self.ledger.counted += 1;
                 let late = self.advance_clock(partition, ts);
                 self.ledger.late += u64::from(late);
-                let periods = self.catalog.count(ts, late, self.watermark, &mut self.ledger);
+                let periods = self
+                    .catalog
+                    .count(ts, late, self.watermark, &mut self.ledger);
                 Some(Sighting { hash, ts, periods })
             }
         }
@@ -150,7 +152,11 @@ impl Admission {
                 p.since = self.as_of;
             }
         }
-        if self.partitions.iter().any(|p| p.clock.is_none() && p.unread) {
+        if self
+            .partitions
+            .iter()
+            .any(|p| p.clock.is_none() && p.unread)
+        {
             return;
         }
         let active = self.partitions.iter().filter(|p| !p.finished);

@@ -237,7 +237,10 @@ mod tests {
         let cases: &[(&str, Verdict)] = &[
             (r#"{"uid":"a","ts":7}"#, seen("a", 7)),
             (" {\"ts\":7 ,\r\n\t\"uid\":\"a\"}\r\n", seen("a", 7)),
-            (r#"{"x":{"uid":"b","ts":9},"uid":"a","y":[{"uid":3}],"ts":7,"z":{"ts":[]}}"#, seen("a", 7)),
+            (
+                r#"{"x":{"uid":"b","ts":9},"uid":"a","y":[{"uid":3}],"ts":7,"z":{"ts":[]}}"#,
+                seen("a", 7),
+            ),
             (r#"{"uid":"a","ts":7,"uid":"b","ts":8}"#, seen("b", 8)),
             (r#"{"uid":"a","ts":7,"uid":[]}"#, Verdict::Rejected(UidType)),
             (r#"{"\u0075id":"\u0061","t\u0073":7}"#, seen("a", 7)),
@@ -246,9 +249,18 @@ mod tests {
             (r#"{"uid":42,"ts":7}"#, seen("42", 7)),
             (r#"{"uid":-42,"ts":7}"#, seen("-42", 7)),
             (r#"{"uid":-0,"ts":7}"#, seen("0", 7)),
-            (r#"{"uid":18446744073709551615,"ts":7}"#, seen("18446744073709551615", 7)),
-            (r#"{"uid":-9223372036854775808,"ts":7}"#, seen("-9223372036854775808", 7)),
-            (r#"{"uid":18446744073709551616,"ts":7}"#, Verdict::Rejected(UidType)),
+            (
+                r#"{"uid":18446744073709551615,"ts":7}"#,
+                seen("18446744073709551615", 7),
+            ),
+            (
+                r#"{"uid":-9223372036854775808,"ts":7}"#,
+                seen("-9223372036854775808", 7),
+            ),
+            (
+                r#"{"uid":18446744073709551616,"ts":7}"#,
+                Verdict::Rejected(UidType),
+            ),
             (r#"{"uid":1.0,"ts":7}"#, Verdict::Rejected(UidType)),
             (r#"{"uid":1e3,"ts":7}"#, Verdict::Rejected(UidType)),
             (r#"{"uid":null,"ts":7}"#, Verdict::Rejected(UidType)),
@@ -289,7 +301,11 @@ mod tests {
             ("\"1.46e9\"", 1_460_000_000),
         ];
         for (ts, expected) in good {
-            assert_eq!(verdict(&format!(r#"{{"uid":"a","ts":{ts}}}"#)), seen("a", expected), "{ts}");
+            assert_eq!(
+                verdict(&format!(r#"{{"uid":"a","ts":{ts}}}"#)),
+                seen("a", expected),
+                "{ts}"
+            );
         }
         let bad = [
             ("0", Reject::TsRange),
@@ -331,7 +347,11 @@ mod tests {
         });
         let mut decode = |frame: &str| decoder.decode(Some(frame.as_bytes()));
         for uid in [r#""-""#, r#""null""#, "null", "0", r#""\u002d""#] {
-            assert_eq!(decode(&format!(r#"{{"uid":{uid},"ts":7}}"#)), Verdict::Ignored, "{uid}");
+            assert_eq!(
+                decode(&format!(r#"{{"uid":{uid},"ts":7}}"#)),
+                Verdict::Ignored,
+                "{uid}"
+            );
             assert_eq!(
                 decode(&format!(r#"{{"uid":{uid}}}"#)),
                 Verdict::Rejected(Reject::TsMissing)
@@ -348,9 +368,17 @@ mod tests {
             Verdict::Rejected(Reject::Utf8)
         );
         let deep = |n: usize| {
-            format!(r#"{{"uid":"a","ts":7,"x":{}{}}}"#, "[".repeat(n), "]".repeat(n)).into_bytes()
+            format!(
+                r#"{{"uid":"a","ts":7,"x":{}{}}}"#,
+                "[".repeat(n),
+                "]".repeat(n)
+            )
+            .into_bytes()
         };
-        assert_eq!(decoder.decode(Some(&deep(MAX_FRAME_DEPTH - 1))), seen("a", 7));
+        assert_eq!(
+            decoder.decode(Some(&deep(MAX_FRAME_DEPTH - 1))),
+            seen("a", 7)
+        );
         assert_eq!(
             decoder.decode(Some(&deep(MAX_FRAME_DEPTH))),
             Verdict::Rejected(Reject::TooDeep)

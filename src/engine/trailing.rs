@@ -74,7 +74,8 @@ impl Trailing {
         let starts = starts.map(|s| EventTime::try_from(s.max(0)).unwrap_or(EventTime::MAX));
         let mut tallies: [Tally; 6] = Default::default();
         for page in 0..self.pages {
-            let exact = starts.map(|s| self.latest[page].users_after(s) <= self.precision.page_hashes());
+            let exact =
+                starts.map(|s| self.latest[page].users_after(s) <= self.precision.page_hashes());
             for (w, tally) in tallies.iter_mut().enumerate() {
                 if exact[w] {
                     let users = self.latest[page].after(starts[w]);

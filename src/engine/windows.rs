@@ -151,9 +151,15 @@ mod tests {
         for ts in [0u32, 59, 60, 119, 3_600, 59, 600_000_000, 61] {
             *map.entry(Period::Minute, ts, |_, _| 0) += 1;
         }
-        let counts: Vec<_> = map.of_period(Period::Minute).map(|(id, n)| (id.start, *n)).collect();
+        let counts: Vec<_> = map
+            .of_period(Period::Minute)
+            .map(|(id, n)| (id.start, *n))
+            .collect();
         assert_eq!(counts, [(0, 3), (60, 3), (3_600, 1), (600_000_000, 1)]);
-        let first = WindowId { period: Period::Minute, start: 0 };
+        let first = WindowId {
+            period: Period::Minute,
+            start: 0,
+        };
         assert_eq!(map.remove(first), Some(3));
         assert_eq!(map.remove(first), None);
         *map.entry(Period::Minute, 1, |_, _| 0) += 1;
@@ -167,11 +173,24 @@ mod tests {
         for ts in [28 * 86_400 - 1, 28 * 86_400] {
             *map.entry(Period::Month, ts, |_, _| 0) += 1;
         }
-        assert_eq!(map.of_period(Period::Month).map(|(_, n)| *n).collect::<Vec<_>>(), [2]);
-        map.remove(WindowId { period: Period::Month, start: 0 });
+        assert_eq!(
+            map.of_period(Period::Month)
+                .map(|(_, n)| *n)
+                .collect::<Vec<_>>(),
+            [2]
+        );
+        map.remove(WindowId {
+            period: Period::Month,
+            start: 0,
+        });
         for ts in [28 * 86_400 - 1, 28 * 86_400] {
             *map.entry(Period::Month, ts, |_, _| 0) += 1;
         }
-        assert_eq!(map.of_period(Period::Month).map(|(_, n)| *n).collect::<Vec<_>>(), [2]);
+        assert_eq!(
+            map.of_period(Period::Month)
+                .map(|(_, n)| *n)
+                .collect::<Vec<_>>(),
+            [2]
+        );
     }
 }

@@ -1,1 +1,98 @@
+//! What consumer and producer share: the client library's configuration, and its voice in our log.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rdkafka::ClientContext;
+use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
+use rdkafka::consumer::ConsumerContext;
+use rdkafka::error::KafkaError;
+use rdkafka::types::RDKafkaErrorCode;
+
+use crate::error::Failure;
+use crate::observe::happenings::caution;
+
+/// How to reach the brokers.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// Brokers to start from, comma-separated.
+    pub brokers: String,
+    /// Properties of the user's own, applied last.
+    pub properties: Vec<(String, String)>,
+}
+
+impl Connection {
+    /// A client configuration with these defaults under the user's own properties.
+    #[must_use]
+    pub fn configure(&self, defaults: &[(&str, &str)]) -> ClientConfig {
+        let mut config = ClientConfig::new();
+        config
+            .set("bootstrap.servers", &self.brokers)
+            .set("client.id", "headcount");
+        for (key, value) in defaults {
+            config.set(*key, *value);
+        }
+        for (key, value) in &self.properties {
+            config.set(key, value);
+        }
+        config.set_log_level(RDKafkaLogLevel::Warning);
+        config
+    }
+
+    /// Checks the user's properties against the client library.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about the first property that the library refuses.
+    pub fn check(&self) -> Result<(), Failure> {
+        let config = self.configure(&[]);
+        match config.create_native_config() {
+            Ok(_) => Ok(()),
+            Err(KafkaError::ClientConfig(_, why, key, value)) => Err(Failure::Usage(format!(
+                "-X {key}={value} is refused by the Kafka client: {}",
+                why.trim_end_matches('.')
+            ))),
+            Err(error) => Err(Failure::Usage(format!("-X: {error}"))),
+        }
+    }
+}
+
+/// Passes the client library's warnings on, and remembers whether the brokers are out of reach.
+#[derive(Debug, Default)]
+pub struct Voice {
+    brokers_down: AtomicBool,
+}
+
+impl Voice {
+    /// Whether the library has said that no broker answers, since the last call.
+    pub fn take_brokers_down(&self) -> bool {
+        self.brokers_down.swap(false, Ordering::Relaxed)
+    }
+}
+
+impl ClientContext for Voice {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // FAIL and ERROR repeat every connection attempt, and CONFWARN names each property that is meant for the
+        // other kind of client; what they tell is said once elsewhere.
+        let is_noise = matches!(facility, "FAIL" | "ERROR" | "CONFWARN" | "FETCH" | "OFFSET");
+        if !is_noise && (level as i32) <= RDKafkaLogLevel::Warning as i32 {
+            caution(&format!("Kafka client: {facility}: {message}"));
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        match error.rdkafka_error_code() {
+            Some(RDKafkaErrorCode::AllBrokersDown) => {
+                self.brokers_down.store(true, Ordering::Relaxed);
+            }
+            // One broker's connection; if it was the last one, AllBrokersDown follows.
+            Some(
+                RDKafkaErrorCode::BrokerTransportFailure
+                | RDKafkaErrorCode::Resolve
+                | RDKafkaErrorCode::OperationTimedOut,
+            ) => {}
+            _ => caution(&format!("Kafka client: {reason}")),
+        }
+    }
+}
+
+impl ConsumerContext for Voice {}

@@ -25,7 +25,13 @@ impl FrameRejected<'_> {
         let (topic, partition, offset) = (self.topic, self.partition, self.offset);
         let (reason, left_out) = (self.reason.name(), self.left_out);
         if topic.is_empty() {
-            warn!(file = partition, line = offset + 1, reason, left_out, "frame rejected");
+            warn!(
+                file = partition,
+                line = offset + 1,
+                reason,
+                left_out,
+                "frame rejected"
+            );
         } else {
             warn!(topic, partition, offset, reason, left_out, "frame rejected");
         }
@@ -112,7 +118,10 @@ impl OutputBehind {
     /// Logs it.
     pub fn emit(&self) {
         let unpublished_finals = self.unpublished_finals;
-        warn!(unpublished_finals, "the output topics do not keep up; reading waits for them");
+        warn!(
+            unpublished_finals,
+            "the output topics do not keep up; reading waits for them"
+        );
     }
 }
 
@@ -132,7 +141,10 @@ impl Stopped {
     pub fn emit(&self) {
         let (read, counted) = (self.read, self.counted);
         if self.unacknowledged {
-            warn!(read, counted, "stopped; the output topics did not take the last records");
+            warn!(
+                read,
+                counted, "stopped; the output topics did not take the last records"
+            );
         } else {
             info!(read, counted, "stopped");
         }

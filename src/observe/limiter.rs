@@ -47,10 +47,18 @@ mod tests {
     #[test]
     fn a_flood_becomes_a_few_lines_and_a_number() {
         let mut limiter = Limiter::default();
-        let written = (0..1_000).filter(|_| limiter.decide(1) != Decision::LeaveOut).count();
+        let written = (0..1_000)
+            .filter(|_| limiter.decide(1) != Decision::LeaveOut)
+            .count();
         assert_eq!(written, LOG_LINES_PER_WINDOW as usize);
         let left_out = 1_000 - u64::from(LOG_LINES_PER_WINDOW);
-        assert_eq!(limiter.decide(LOG_WINDOW_MS + 1), Decision::Write { left_out });
-        assert_eq!(limiter.decide(LOG_WINDOW_MS + 1), Decision::Write { left_out: 0 });
+        assert_eq!(
+            limiter.decide(LOG_WINDOW_MS + 1),
+            Decision::Write { left_out }
+        );
+        assert_eq!(
+            limiter.decide(LOG_WINDOW_MS + 1),
+            Decision::Write { left_out: 0 }
+        );
     }
 }

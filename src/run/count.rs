@@ -195,6 +195,7 @@ impl Progress {
         self.shown_ms = now_ms;
         let rate = frames * 1_000 / now_ms.max(1);
         self.bar.set_position(self.bytes.load(Ordering::Relaxed));
-        self.bar.set_message(format!("{} frames/s", HumanCount(rate)));
+        self.bar
+            .set_message(format!("{} frames/s", HumanCount(rate)));
     }
 }

@@ -30,7 +30,12 @@ impl Driver {
     }
 
     /// Adds a partition under the name that records list it by.
-    pub fn add_partition(&mut self, name: String, start_offset: i64, unread: bool) -> PartitionIndex {
+    pub fn add_partition(
+        &mut self,
+        name: String,
+        start_offset: i64,
+        unread: bool,
+    ) -> PartitionIndex {
         let names = self.partitions.iter().cloned().chain([name]);
         self.partitions = names.collect();
         self.admission.add_partition(start_offset, unread)

@@ -3,4 +3,30 @@
 pub mod count;
 pub mod driver;
 pub mod pipeline;
+mod publish;
 pub mod reporter;
+mod scout;
+pub mod service;
+pub mod signals;
+
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use crossbeam_channel::bounded;
+
+/// Raised when the program is told to stop.
+pub type Stop = AtomicBool;
+
+/// Runs `close` on a thread of its own and waits for it no longer than `limit`: closing a Kafka client can hang for
+/// ever, and the process leaves without it.
+fn close_with_limit(limit: Duration, close: impl FnOnce() + Send + 'static) {
+    let (done, closed) = bounded::<()>(1);
+    let started = pipeline::spawn("close".to_owned(), move || {
+        close();
+        drop(done);
+    });
+    if started.is_ok() {
+        // Nothing is ever sent: either the sender is dropped, or the limit is over.
+        let _ = closed.recv_timeout(limit);
+    }
+}

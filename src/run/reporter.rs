@@ -80,7 +80,9 @@ impl Reporter {
                     };
                     self.publisher.publish(&report, &answer)?;
                 }
-                Ok(ToReporter::Finish { deadline_ms }) => return self.publisher.finish(deadline_ms),
+                Ok(ToReporter::Finish { deadline_ms }) => {
+                    return self.publisher.finish(deadline_ms);
+                }
                 Err(RecvTimeoutError::Timeout) => self.publisher.tend()?,
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }

@@ -107,7 +107,8 @@ impl Outbox {
     }
 
     fn is_superseded(&self, id: WindowId) -> bool {
-        let is_final = |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
+        let is_final =
+            |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
         self.provisionals.contains_key(&id) || self.finals.iter().any(|(_, r)| is_final(r))
     }
 
@@ -149,11 +150,18 @@ mod tests {
     use crate::engine::calendar::Period;
 
     fn id(start: i64) -> WindowId {
-        WindowId { period: Period::Minute, start }
+        WindowId {
+            period: Period::Minute,
+            start,
+        }
     }
 
     fn record(kind: Kind, text: &str) -> Outgoing {
-        Outgoing { kind, key: String::new(), payload: text.into() }
+        Outgoing {
+            kind,
+            key: String::new(),
+            payload: text.into(),
+        }
     }
 
     fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
@@ -176,7 +184,13 @@ mod tests {
         assert_eq!(drain(&mut outbox), [(1, "3".to_owned())]);
         outbox.acknowledge(1);
         assert!(outbox.is_empty());
-        assert_eq!(outbox.coalesced(), Coalesced { ticks: 1, provisionals: 0 });
+        assert_eq!(
+            outbox.coalesced(),
+            Coalesced {
+                ticks: 1,
+                provisionals: 0
+            }
+        );
     }
 
     #[test]
@@ -189,7 +203,10 @@ mod tests {
         assert_eq!(outbox.unpublished_finals(), 3);
         outbox.give_back(sent[1]);
         outbox.give_back(sent[0]);
-        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<_> = drain(&mut outbox)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(texts, ["1", "2", "3"]);
         assert!(!outbox.is_empty());
         for ticket in 2..5 {
@@ -206,13 +223,19 @@ mod tests {
         outbox.put(record(Kind::Provisional(id(0)), "b"));
         outbox.put(record(Kind::Provisional(id(60)), "c"));
         outbox.put(record(Kind::Final(id(60), 1), "d"));
-        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<_> = drain(&mut outbox)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(texts, ["d", "b"]);
         assert_eq!(outbox.coalesced().provisionals, 2);
         // A provisional that failed stays away when something newer waits.
         outbox.put(record(Kind::Provisional(id(0)), "e"));
         outbox.give_back(1);
-        let texts: Vec<_> = drain(&mut outbox).into_iter().map(|(_, text)| text).collect();
+        let texts: Vec<_> = drain(&mut outbox)
+            .into_iter()
+            .map(|(_, text)| text)
+            .collect();
         assert_eq!(texts, ["e"]);
     }
 

@@ -244,7 +244,10 @@ mod tests {
             let root = f64::from(1u32 << p).sqrt();
             assert!((relative(1e9, p) * root - 1.039).abs() < 0.002, "p = {p}");
             let few = f64::from(1u32 << p) / 50.0;
-            assert!((relative(few, p) * root - 0.5f64.sqrt()).abs() < 0.03, "p = {p}");
+            assert!(
+                (relative(few, p) * root - 0.5f64.sqrt()).abs() < 0.03,
+                "p = {p}"
+            );
         }
     }
 

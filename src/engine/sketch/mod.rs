@@ -101,7 +101,11 @@ mod tests {
             (0x9cc4_ac7b_a9b5_c5a2, 226, 418, 1),
         ];
         for (hash, page, register, rank) in cases {
-            let place = Place { page, register, rank };
+            let place = Place {
+                page,
+                register,
+                rank,
+            };
             assert_eq!(p17.place(UserHash(hash)), place, "{hash:#x}");
         }
         // A rank does not depend on p, save for the cap.
@@ -113,7 +117,9 @@ mod tests {
     #[test]
     fn sizes() {
         assert!(Precision::new(11).is_none() && Precision::new(19).is_none());
-        let hashes: Vec<_> = (12..=18).map(|p| Precision::new(p).unwrap().page_hashes()).collect();
+        let hashes: Vec<_> = (12..=18)
+            .map(|p| Precision::new(p).unwrap().page_hashes())
+            .collect();
         assert_eq!(hashes, [2, 4, 8, 16, 32, 64, 128]);
     }
 }

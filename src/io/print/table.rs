@@ -67,7 +67,12 @@ impl Table {
         for (reason, n) in &frames.rejected.0 {
             parts.push(format!("{} rejected ({reason})", grouped(*n)));
         }
-        write!(self.out, "\nFrames: {} read = {}", grouped(frames.read), parts.join(" + "))?;
+        write!(
+            self.out,
+            "\nFrames: {} read = {}",
+            grouped(frames.read),
+            parts.join(" + ")
+        )?;
         if frames.late > 0 {
             write!(self.out, "; {} of them late", grouped(frames.late))?;
         }

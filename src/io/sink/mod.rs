@@ -1,1 +1,38 @@
+//! Where a service's records go.
 
+pub mod kafka;
+pub mod lines;
+
+use std::time::Duration;
+
+use crate::engine::report::outbox::{Outgoing, Ticket};
+use crate::error::Failure;
+
+/// The output takes no more for the moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Full;
+
+/// What became of a record that was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Delivery {
+    /// Which handing-over.
+    pub ticket: Ticket,
+    /// Whether the output has it for good; otherwise why not.
+    pub result: Result<(), String>,
+}
+
+/// An output of keyed records that confirms what it has.
+pub trait Sink: Send {
+    /// Hands a record over. Every accepted ticket is answered once by [`Self::deliveries`].
+    ///
+    /// # Errors
+    ///
+    /// `Ok(Err(Full))` when it should be tried again later; a [`Failure`] when nothing will ever be taken again.
+    fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure>;
+
+    /// Gives up what was handed over and not yet delivered, so that closing does not wait for it.
+    fn abandon(&mut self);
+
+    /// Waits up to `wait` for news of records that were handed over.
+    fn deliveries(&mut self, wait: Duration) -> Vec<Delivery>;
+}

@@ -226,7 +226,10 @@ mod tests {
     fn lines_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
         let mut reader = LineReader {
             name: String::new(),
-            reader: Box::new(BufReader::with_capacity(buffer, io::Cursor::new(bytes.to_vec()))),
+            reader: Box::new(BufReader::with_capacity(
+                buffer,
+                io::Cursor::new(bytes.to_vec()),
+            )),
             partial: Vec::new(),
             lines: 0,
         };
@@ -257,7 +260,10 @@ mod tests {
         let lines = lines_of(&text, 1 << 16);
         assert_eq!(lines.len(), 3);
         assert_eq!(lines[1].len(), MAX_FRAME_BYTES + 1);
-        assert_eq!((&lines[0][..], &lines[2][..]), (&b"first"[..], &b"last"[..]));
+        assert_eq!(
+            (&lines[0][..], &lines[2][..]),
+            (&b"first"[..], &b"last"[..])
+        );
     }
 
     fn all_events(files: &[PathBuf]) -> Vec<(usize, i64, String)> {
@@ -267,7 +273,11 @@ mod tests {
         let mut events = Vec::new();
         let mut on = |event: Event<'_>| {
             Ok(match event {
-                Event::Frame { partition, offset, payload } => {
+                Event::Frame {
+                    partition,
+                    offset,
+                    payload,
+                } => {
                     let text = String::from_utf8_lossy(payload.unwrap()).into_owned();
                     clocks[partition] = clocks[partition].max(text.parse().ok());
                     events.push((partition, offset, text));
@@ -303,7 +313,8 @@ mod tests {
         // Two members in one file, as `cat a.gz b.gz` makes.
         let mut bytes = Vec::new();
         for text in ["1\n2\n", "3\n"] {
-            let mut encoder = flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
+            let mut encoder =
+                flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
             encoder.write_all(text.as_bytes()).unwrap();
         }
         std::fs::write(&gz, &bytes).unwrap();

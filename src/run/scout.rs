@@ -1,0 +1,115 @@
+//! The scout thread: asks the brokers what there is to read, which may block, and says so to the consumer loop.
+
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
+
+use super::pipeline::spawn;
+use crate::config::OutputConfig;
+use crate::error::Failure;
+use crate::io::kafka_client::Connection;
+use crate::io::sink::kafka::create_topics;
+use crate::io::source::kafka::{Surveyed, Surveyor};
+use crate::limits::{BACKOFF_MAX_MS, BACKOFF_MIN_MS};
+use crate::observe::happenings::caution;
+
+/// What the brokers say, or one sentence about what is out of reach (then the scout goes on trying).
+pub(super) type Survey = Result<Vec<Surveyed>, String>;
+
+pub(super) struct Scout {
+    ask: Sender<()>,
+    surveys: Receiver<Survey>,
+    is_asked: bool,
+    offsets_when_asked: Vec<i64>,
+}
+
+impl Scout {
+    pub(super) fn start(
+        surveyor: Surveyor,
+        connection: Connection,
+        output: OutputConfig,
+    ) -> Result<Self, Failure> {
+        let (ask, asked) = bounded(1);
+        let (report, surveys) = bounded(1);
+        // Not joined: a call into the client library may outlast the run.
+        drop(spawn("scout".to_owned(), move || {
+            let mut errand = Errand {
+                surveyor,
+                connection,
+                output: Some(output),
+            };
+            errand.run(&asked, &report);
+        })?);
+        Ok(Self {
+            ask,
+            surveys,
+            is_asked: false,
+            offsets_when_asked: Vec::new(),
+        })
+    }
+
+    /// Asks for a survey, unless one is under way. `offsets` are the next ones to be read, by partition index.
+    pub(super) fn ask(&mut self, offsets: impl Iterator<Item = i64>) {
+        if !self.is_asked && self.ask.try_send(()).is_ok() {
+            self.is_asked = true;
+            self.offsets_when_asked = offsets.collect();
+        }
+    }
+
+    /// A survey that has come in, with the offsets that were to be read next when it was asked for: the brokers'
+    /// answer is younger than these.
+    pub(super) fn take(&mut self) -> Option<(Survey, Vec<i64>)> {
+        let survey = self.surveys.try_recv().ok()?;
+        if survey.is_err() {
+            return Some((survey, Vec::new()));
+        }
+        self.is_asked = false;
+        Some((survey, std::mem::take(&mut self.offsets_when_asked)))
+    }
+}
+
+struct Errand {
+    surveyor: Surveyor,
+    connection: Connection,
+    /// The output topics, until they were seen to.
+    output: Option<OutputConfig>,
+}
+
+impl Errand {
+    fn run(&mut self, asked: &Receiver<()>, report: &Sender<Survey>) {
+        while asked.recv().is_ok() {
+            let mut backoff_ms = BACKOFF_MIN_MS;
+            loop {
+                let survey = self.prepare().and_then(|()| self.surveyor.survey());
+                let done = survey.is_ok();
+                let sent = if done {
+                    report.send(survey).is_ok()
+                } else {
+                    // The same trouble is told once; if that still lies unread, this one need not be added.
+                    !matches!(report.try_send(survey), Err(e) if e.is_disconnected())
+                };
+                if !sent {
+                    return;
+                }
+                if done {
+                    break;
+                }
+                let wait = Duration::from_millis(backoff_ms);
+                if asked.recv_timeout(wait) == Err(RecvTimeoutError::Disconnected) {
+                    return;
+                }
+                backoff_ms = (backoff_ms * 2).min(BACKOFF_MAX_MS);
+            }
+        }
+    }
+
+    fn prepare(&mut self) -> Result<(), String> {
+        if let Some(OutputConfig::Topics { stats, windows }) = &self.output {
+            for refused in create_topics(&self.connection, stats, windows)? {
+                caution(&refused);
+            }
+        }
+        self.output = None;
+        Ok(())
+    }
+}

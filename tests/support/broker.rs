@@ -1,0 +1,160 @@
+//! A real Apache Kafka broker for the length of a test, or of a test program.
+//!
+//! `scripts/kafka session` does the work and holds the other end of a pipe: when the test program ends, by whatever
+//! death, the pipe closes and the session kills the broker and deletes its data.
+
+use super::skip;
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{ChildStdin, Command, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::sync::{Mutex, MutexGuard, OnceLock};
+use std::time::Duration;
+
+/// The very first start may have to fetch Kafka; later ones take a second or two.
+const ANSWER_LIMIT: Duration = Duration::from_secs(1000);
+
+pub struct Broker {
+    address: String,
+    session: Mutex<Session>,
+}
+
+struct Session {
+    /// `None` when it has been closed, which ends the session.
+    commands: Option<ChildStdin>,
+    answers: Receiver<String>,
+}
+
+impl Broker {
+    /// A broker of its own for one test; `None`, after [`skip`], where none can run. Dropping it deletes its data.
+    pub fn start(name: &str) -> Option<Broker> {
+        can_run_or_skip().then(|| Broker::launch(name))
+    }
+
+    /// The broker that all tests of this program share, each with topics of its own: none of them may stop it.
+    pub fn shared() -> Option<&'static Broker> {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        can_run_or_skip().then(|| SHARED.get_or_init(|| Broker::launch("shared")))
+    }
+
+    fn launch(name: &str) -> Broker {
+        let session = Session::open(&format!("test-{name}-{}", std::process::id()));
+        let mut broker = Broker {
+            address: String::new(),
+            session: Mutex::new(session),
+        };
+        broker.address = broker.command("start");
+        broker
+    }
+
+    /// `127.0.0.1:PORT`, the same for the broker's whole life, restarts included.
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// SIGTERM, and waits for the end. Data and address remain.
+    pub fn stop(&self) {
+        self.command("stop");
+    }
+
+    /// SIGKILL. Data and address remain.
+    pub fn kill(&self) {
+        self.command("kill");
+    }
+
+    /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill); stops it first if it is up. After a kill this
+    /// takes five seconds: the node waits for its own old session to run out.
+    pub fn restart(&self) {
+        self.stop();
+        let address = self.command("start");
+        assert_eq!(
+            address, self.address,
+            "a restarted broker keeps its address"
+        );
+    }
+
+    fn session(&self) -> MutexGuard<'_, Session> {
+        // A test that panicked in the middle of a command has lost that answer, not the session.
+        self.session
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn command(&self, command: &str) -> String {
+        let mut session = self.session();
+        let commands = session.commands.as_mut().expect("open until the drop");
+        writeln!(commands, "{command}").expect("the session reads its commands");
+        match session.answers.recv_timeout(ANSWER_LIMIT) {
+            Ok(answer) if answer != "failed" => answer,
+            Ok(_) => panic!("scripts/kafka could not {command} the broker; it says why above"),
+            Err(RecvTimeoutError::Timeout) => {
+                panic!("scripts/kafka did not {command} the broker in {ANSWER_LIMIT:?}")
+            }
+            Err(RecvTimeoutError::Disconnected) => {
+                panic!("scripts/kafka session ended before it could {command}")
+            }
+        }
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        let mut session = self.session();
+        session.commands = None;
+        // Until its stdout closes, that is until the broker is dead and its data gone.
+        while session
+            .answers
+            .recv_timeout(Duration::from_secs(60))
+            .is_ok()
+        {}
+    }
+}
+
+impl Session {
+    fn open(instance: &str) -> Session {
+        let mut child = script()
+            .args(["session", "--name", instance])
+            // ^C at the terminal must reach the test program alone: the session has to survive it and clean up.
+            .process_group(0)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/kafka can be run");
+        let commands = child.stdin.take();
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        let (sender, answers) = mpsc::channel();
+        std::thread::spawn(move || {
+            for line in stdout.lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+            // Reaped before the channel closes, so that a drop that has returned leaves no process behind.
+            let _ = child.wait();
+        });
+        Session { commands, answers }
+    }
+}
+
+fn script() -> Command {
+    Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join("scripts/kafka"))
+}
+
+/// `scripts/test` sets the variable: 1 if a broker must run here, 0 if none can. Without it, Java and Maven decide.
+fn can_run_or_skip() -> bool {
+    let can_run = match std::env::var("HEADCOUNT_TEST_KAFKA").as_deref() {
+        Ok("1") => true,
+        Ok("0") => false,
+        _ => script()
+            .arg("can")
+            .status()
+            .is_ok_and(|status| status.success()),
+    };
+    if !can_run {
+        skip(
+            "no real Kafka broker: it needs Java 17 and Maven, and HEADCOUNT_TEST_KAFKA must not be 0",
+        );
+    }
+    can_run
+}
