@@ -71,9 +71,9 @@ impl Voice {
 
 impl ClientContext for Voice {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // FAIL and ERROR repeat every connection attempt, and CONFWARN names each property that is meant for the
-        // other kind of client; what they tell is said once elsewhere.
-        let is_noise = matches!(facility, "FAIL" | "ERROR" | "CONFWARN" | "FETCH" | "OFFSET");
+        // FAIL, ERROR and GETPID repeat every try to reach a broker, and CONFWARN names each property that is meant
+        // for the other kind of client; what they tell is said once elsewhere.
+        let is_noise = matches!(facility, "FAIL" | "ERROR" | "GETPID" | "CONFWARN");
         if !is_noise && (level as i32) <= RDKafkaLogLevel::Warning as i32 {
             caution(&format!("Kafka client: {facility}: {message}"));
         }
@@ -88,7 +88,9 @@ impl ClientContext for Voice {
             Some(
                 RDKafkaErrorCode::BrokerTransportFailure
                 | RDKafkaErrorCode::Resolve
-                | RDKafkaErrorCode::OperationTimedOut,
+                | RDKafkaErrorCode::OperationTimedOut
+                // Not an error: the consumer is told of it as an event.
+                | RDKafkaErrorCode::PartitionEOF,
             ) => {}
             _ => caution(&format!("Kafka client: {reason}")),
         }

@@ -1,0 +1,11 @@
+//! Tests against a real Apache Kafka broker (skipped aloud where none can run) and a mock cluster in memory.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod harness;
