@@ -109,7 +109,7 @@ impl ServicePublisher {
             return Ok(());
         };
         let mut is_full = false;
-        while let Some((ticket, record)) = (!is_full).then(|| self.outbox.next()).flatten() {
+        while let Some((ticket, record)) = (!is_full).then(|| self.outbox.hand_over()).flatten() {
             is_full = sink.send(ticket, record)? == Err(Full);
             if is_full {
                 self.outbox.give_back(ticket);

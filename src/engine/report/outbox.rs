@@ -71,7 +71,7 @@ impl Outbox {
 
     /// The next record to hand over, if there is one and the output may take more. It counts as under way until
     /// [`Self::acknowledge`] or [`Self::give_back`] names its ticket.
-    pub fn next(&mut self) -> Option<(Ticket, &Outgoing)> {
+    pub fn hand_over(&mut self) -> Option<(Ticket, &Outgoing)> {
         if self.in_flight.len() >= IN_FLIGHT_RECORDS_MAX {
             return None;
         }
@@ -166,7 +166,7 @@ mod tests {
 
     fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
         let mut out = Vec::new();
-        while let Some((ticket, record)) = outbox.next() {
+        while let Some((ticket, record)) = outbox.hand_over() {
             out.push((ticket, String::from_utf8(record.payload.clone()).unwrap()));
         }
         out
@@ -199,7 +199,7 @@ mod tests {
         for seq in 1..=3 {
             outbox.put(record(Kind::Final(id(seq as i64), seq), &seq.to_string()));
         }
-        let sent: Vec<_> = (0..2).map(|_| outbox.next().unwrap().0).collect();
+        let sent: Vec<_> = (0..2).map(|_| outbox.hand_over().unwrap().0).collect();
         assert_eq!(outbox.unpublished_finals(), 3);
         outbox.give_back(sent[1]);
         outbox.give_back(sent[0]);

@@ -32,11 +32,17 @@ impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
 /// The ledger as records show it: `read = counted + ignored + sum of rejected`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerRecord {
+    /// Frames delivered.
     pub read: u64,
+    /// Frames that count.
     pub counted: u64,
+    /// Of those: late ones.
     pub late: u64,
+    /// Of those: by period, frames that came after its retention.
     pub expired: Pairs<&'static str, u64>,
+    /// Frames of a placeholder user.
     pub ignored: u64,
+    /// Frames without a valid user and time, by reason.
     pub rejected: Pairs<&'static str, u64>,
 }
 
@@ -72,27 +78,39 @@ pub struct Emitted {
 /// One tick: the trailing windows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatsRecord {
+    /// Distinct users of the 60 s up to `as_of`.
     pub users_last_minute: u64,
+    /// Of the 3,600 s.
     pub users_last_hour: u64,
+    /// Of the 86,400 s.
     pub users_last_day: u64,
+    /// Of the 604,800 s.
     pub users_last_week: u64,
+    /// Since one calendar month ago.
     pub users_last_month: u64,
+    /// Since one calendar year ago.
     pub users_last_year: u64,
     schema: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     job: Option<String>,
+    /// Greatest counted event time; `null` before the first counted frame.
     pub as_of: Option<EventTime>,
+    /// From when on the counts are whole (docs/FORMAT.md).
     pub since: Option<EventTime>,
+    /// The event time before which no frame on time is expected any more.
     pub watermark: Option<i64>,
     #[serde(flatten)]
     emitted: Option<Emitted>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tick: Option<u64>,
+    /// The 95 % intervals.
     pub intervals: Pairs<&'static str, (u64, u64)>,
+    /// The ledger.
     pub frames: LedgerRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     coalesced: Option<Coalesced>,
     precision: u8,
+    /// The zone.
     pub tz: String,
     source: SourceRecord,
     /// [`Self::as_of`] as RFC 3339 in the zone, for people.
@@ -171,9 +189,12 @@ pub struct WindowRecord {
     pub late: u64,
     /// `provisional` or `final`.
     pub state: &'static str,
+    /// `event_time` or `end`; finals only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<&'static str>,
+    /// Whether every frame of it can have been read.
     pub complete: bool,
+    /// The number among all finals, without gaps; finals only.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -187,9 +208,9 @@ pub struct WindowRecord {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 struct Context {
     job: String,
-    pub as_of: Option<EventTime>,
-    pub since: Option<EventTime>,
-    pub watermark: Option<i64>,
+    as_of: Option<EventTime>,
+    since: Option<EventTime>,
+    watermark: Option<i64>,
     #[serde(flatten)]
     emitted: Emitted,
     ledger: LedgerRecord,

@@ -178,7 +178,7 @@ fn sigma_derivative(x: f64) -> f64 {
     loop {
         let before = sum;
         sum += power * weight;
-        power *= power * x;
+        power = power * power * x;
         weight *= 4.0;
         if sum <= before {
             return sum;
