@@ -97,6 +97,15 @@ pub const MOCK_PARTITION_BYTES: usize = 5 << 20;
 /// See [`MOCK_PARTITION_BYTES`].
 pub const DEMO_UNREAD_BYTES: usize = 2 << 20;
 
+/// Partitions of the demo's topic.
+pub const DEMO_PARTITIONS: usize = 4;
+/// Most frames a second in the demo.
+pub const DEMO_RATE_MAX: u32 = 5_000;
+/// Longest demo, in seconds.
+pub const DEMO_MAX_S: u64 = 7 * 86_400;
+/// How far behind the newest frame the demo's exact counts still take one, in seconds.
+pub const DEMO_DISORDER_S: u32 = 3_600;
+
 const _: () = assert!(MAX_THREADS <= PAGES);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,

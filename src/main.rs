@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use clap::Parser;
 use headcount::cli::{Cli, Command};
-use headcount::config::{CountConfig, RunConfig};
+use headcount::config::{CountConfig, DemoConfig, RunConfig};
 use headcount::error::Failure;
-use headcount::io::clock::SystemClock;
+use headcount::io::clock::{Clock, SystemClock};
 use headcount::{generate, observe, run};
 
 #[global_allocator]
@@ -38,6 +38,9 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let job = args.resolve().map_err(Failure::Usage)?;
             generate::run(&job, io::stdout().lock()).map_err(|e| Failure::Output(e.to_string()))
         }
-        Command::Demo(_args) => Err(Failure::Internal("x".into())),
+        Command::Demo(args) => {
+            let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms())?;
+            run::demo::run(&config, &run::signals::stop_on_signals()?)
+        }
     }
 }

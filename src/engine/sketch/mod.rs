@@ -9,7 +9,7 @@ pub mod page;
 pub mod share;
 
 use super::frame::UserHash;
-use crate::limits::{PAGES, PRECISION_MAX, PRECISION_MIN};
+use crate::limits::{PAGES, PRECISION_DEFAULT, PRECISION_MAX, PRECISION_MIN};
 
 const PAGE_BITS: u8 = PAGES.trailing_zeros() as u8;
 const _: () = assert!(PAGES == 1 << PAGE_BITS);
@@ -17,6 +17,12 @@ const _: () = assert!(PAGES == 1 << PAGE_BITS);
 /// The precision `p` of a sketch: `2^p` registers, standard error about `1.04 / sqrt(2^p)`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Precision(u8);
+
+impl Default for Precision {
+    fn default() -> Self {
+        Self(PRECISION_DEFAULT)
+    }
+}
 
 impl Precision {
     /// Accepts 12 to 18.

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
 
-use super::Printer;
+use super::{Printer, grouped};
 use crate::engine::calendar::Period;
 use crate::engine::report::record::{StatsRecord, WindowRecord};
 use crate::limits::TABLE_ROWS;
@@ -139,29 +139,5 @@ fn interval(lo: u64, hi: u64) -> String {
         "exact".to_owned()
     } else {
         format!("{} to {}", grouped(lo), grouped(hi))
-    }
-}
-
-/// A number with its digits in groups of three.
-fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let texts: Vec<_> = [0, 999, 1_000, 1_234_567].map(grouped).to_vec();
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
     }
 }

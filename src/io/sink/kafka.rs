@@ -148,16 +148,24 @@ pub fn create_topics(
         .create_with_context(Voice::default())
         .map_err(|error| error.to_string())?;
     let timeout = Duration::from_millis(SURVEY_TIMEOUT_MS);
-    // Creating first and asking later would leave the error to chance when no broker answers.
-    admin
+    let known = admin
         .inner()
         .fetch_metadata(None, timeout)
         .map_err(|error| format!("the brokers do not answer ({error})"))?;
+    let wanted = [(stats, "delete"), (windows, "compact")];
+    let missing = wanted.into_iter().filter(|(name, _)| {
+        let topics = known.topics();
+        !topics.iter().any(|topic| topic.name() == *name)
+    });
     // -1: as many replicas as the brokers think right.
-    let topics = [
-        NewTopic::new(stats, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "delete"),
-        NewTopic::new(windows, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", "compact"),
-    ];
+    let topics: Vec<_> = missing
+        .map(|(name, policy)| {
+            NewTopic::new(name, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", policy)
+        })
+        .collect();
+    if topics.is_empty() {
+        return Ok(Vec::new());
+    }
     let options = AdminOptions::new()
         .request_timeout(Some(timeout))
         .operation_timeout(Some(timeout));
