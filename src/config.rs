@@ -356,6 +356,18 @@ impl RunConfig {
     }
 }
 
+/// Properties for the client library from environment variables: `HEADCOUNT_X_SASL_PASSWORD=s` is `sasl.password=s`.
+#[must_use]
+pub fn environment_properties(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
+    let properties = variables.filter_map(|(name, value)| {
+        let key = name.strip_prefix("HEADCOUNT_X_")?;
+        Some(format!("{}={value}", key.to_lowercase().replace('_', ".")))
+    });
+    let mut properties: Vec<_> = properties.collect();
+    properties.sort();
+    properties
+}
+
 fn brokers(list: &str) -> Result<String, Failure> {
     let bad = |why: &str| Failure::Usage(format!("--broker '{list}': {why}"));
     for broker in list.split(',') {

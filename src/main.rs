@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use headcount::cli::{Cli, Command};
-use headcount::config::{CountConfig, DemoConfig, RunConfig};
+use headcount::config::{CountConfig, DemoConfig, RunConfig, environment_properties};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::{generate, observe, run};
@@ -28,7 +28,12 @@ fn main() -> ExitCode {
 
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
-        Command::Run(args) => {
+        Command::Run(mut args) => {
+            // Before those of the command line, so that these win. Variables that are no text are not for us.
+            let variables = std::env::vars_os();
+            let texts =
+                variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+            args.properties.splice(0..0, environment_properties(texts));
             let config = RunConfig::resolve(&args, |name| std::env::var(name).ok())?;
             let stop = run::signals::stop_on_signals()?;
             run::service::run(&config, Arc::new(SystemClock::new()), &stop)

@@ -22,7 +22,6 @@ pub struct EngineArgs {
     /// Sketches have 2^P registers, P from 12 to 18: a window of many users takes 2^P bytes (128 KiB at 17) and has a
     /// standard error of 104 % / sqrt(2^P) (0.29 % at 17, 0.81 % at 14)
     #[arg(
-        short,
         long,
         value_name = "P",
         default_value_t = 17,

@@ -13,17 +13,19 @@ pub use duration::parse_duration;
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0   done; also after SIGINT or SIGTERM, and when the reader of the output leaves
-  2   bad usage: an option, topic, zone or value that makes no sense
-  65  damaged input, such as a torn gzip file
-  66  an input file that cannot be read
-  69  brokers, topic or partitions out of reach although the run has an end
-  70  a failure of headcount itself
-  74  an output that cannot be written
-  130 left at once by a second SIGINT or SIGTERM
+  0    done; also after SIGINT or SIGTERM, and when the reader of the output leaves
+  2    bad usage: an option, topic, zone or value that makes no sense
+  65   damaged input, such as a torn gzip file
+  66   an input file that cannot be read
+  69   brokers, topic or partitions out of reach although the run has an end
+  70   a failure of headcount itself
+  74   an output that cannot be written
+  130  left at once by a second SIGINT or SIGTERM
 
-Every option of run, count and demo can also be given as an environment variable: HEADCOUNT_ and the option's name,
-such as HEADCOUNT_BROKER. A flag wins over the environment.";
+Environment:
+  Every option of run, count and demo can be given as HEADCOUNT_ and its name, such as
+  HEADCOUNT_BROKER; -X security.protocol=SSL also as HEADCOUNT_X_SECURITY_PROTOCOL=SSL.
+  A flag wins over the environment. NO_COLOR turns colours off.";
 
 /// Counts distinct users per minute, hour, day, week, month and year
 ///
@@ -39,7 +41,8 @@ pub struct Cli {
         global = true,
         value_name = "FORMAT",
         env = "HEADCOUNT_LOG_FORMAT",
-        hide_env = true
+        hide_env = true,
+        help_heading = "Logging"
     )]
     pub log_format: Option<LogFormat>,
 
@@ -57,16 +60,15 @@ pub enum LogFormat {
     Json,
 }
 
-/// The subcommands.
+/// The subcommands; their help is that of their options.
 #[derive(Debug, Subcommand)]
+#[allow(
+    missing_docs,
+    reason = "a doc comment here would take the place of the longer one on the options"
+)]
 pub enum Command {
-    /// Count live from Kafka, and publish the counts to Kafka every 5 seconds
     Run(Box<run::RunArgs>),
-    /// Count files or standard input, one frame a line
     Count(count::CountArgs),
-    #[command(name = "generate")]
-    /// Write made-up frames as JSON lines, with the exact counts beside them
     Generate(generate::GenerateArgs),
-    /// Show it at work: a broker in memory, made-up traffic, live counts beside the true ones
     Demo(demo::DemoArgs),
 }

@@ -95,14 +95,9 @@ pub struct RunArgs {
     #[arg(short, long, env = "HEADCOUNT_EXIT_AT_END", hide_env = true)]
     pub exit_at_end: bool,
 
-    /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL (repeatable)
-    #[arg(
-        short = 'X',
-        long = "property",
-        value_name = "KEY=VALUE",
-        env = "HEADCOUNT_PROPERTY",
-        hide_env = true
-    )]
+    /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL (repeatable); in the
+    /// environment HEADCOUNT_X_ and its name with _ for each dot, such as HEADCOUNT_X_SECURITY_PROTOCOL
+    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE")]
     pub properties: Vec<String>,
 
     /// What frames look like and how they are counted
