@@ -74,6 +74,8 @@ pub const UNREACHABLE_END_MS: u64 = 60_000;
 pub const SHUTDOWN_MS: u64 = 3_000;
 /// Time the client library gets to close before the process leaves without it, in milliseconds.
 pub const CLOSE_MS: u64 = 800;
+/// Signals that follow the first one within this time are the same one, in milliseconds.
+pub const ONE_SIGNAL_MS: u64 = 200;
 /// With a normal end (`--exit-at-end`): time in which the last records must be acknowledged, in milliseconds.
 pub const LAST_FLUSH_MS: u64 = 30_000;
 

@@ -1,12 +1,17 @@
-//! SIGINT and SIGTERM: the first one asks, the second one leaves.
+//! SIGINT and SIGTERM: the first one asks, a second one leaves.
 
+use std::process;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use signal_hook::consts::{SIGINT, SIGTERM};
-use signal_hook::flag;
+use signal_hook::iterator::Signals;
 
 use super::Stop;
+use super::pipeline::spawn;
 use crate::error::{EXIT_SECOND_SIGNAL, Failure};
+use crate::io::clock::{Clock, SystemClock};
+use crate::limits::ONE_SIGNAL_MS;
 
 /// A flag that the first signal raises; a second signal ends the process at once.
 ///
@@ -14,12 +19,22 @@ use crate::error::{EXIT_SECOND_SIGNAL, Failure};
 ///
 /// When the system refuses a signal handler.
 pub fn stop_on_signals() -> Result<Arc<Stop>, Failure> {
+    let mut signals = Signals::new([SIGINT, SIGTERM])
+        .map_err(|error| Failure::Internal(format!("cannot watch for signals: {error}")))?;
     let stop = Arc::new(Stop::new(false));
-    for signal in [SIGINT, SIGTERM] {
-        // In this order: on the first signal the flag is not yet raised.
-        flag::register_conditional_shutdown(signal, EXIT_SECOND_SIGNAL, Arc::clone(&stop))
-            .and_then(|_| flag::register(signal, Arc::clone(&stop)))
-            .map_err(|error| Failure::Internal(format!("cannot watch for signals: {error}")))?;
-    }
+    let raised = Arc::clone(&stop);
+    let clock = SystemClock::new();
+    // Not joined: it lives as long as the process.
+    drop(spawn("signals".to_owned(), move || {
+        let mut first_ms = None;
+        for _ in signals.forever() {
+            let now_ms = clock.monotonic_ms();
+            raised.store(true, Ordering::Relaxed);
+            // Supervisors that signal a process and then its group, as timeout(1) does, mean one signal.
+            if now_ms - *first_ms.get_or_insert(now_ms) > ONE_SIGNAL_MS {
+                process::exit(EXIT_SECOND_SIGNAL);
+            }
+        }
+    })?);
     Ok(stop)
 }
