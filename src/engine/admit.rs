@@ -131,8 +131,8 @@ impl Admission {
         let clock = before.map_or(ts, |clock| clock.max(ts));
         partition.clock = Some(clock);
         self.as_of = self.as_of.max(Some(ts));
+        partition.since = partition.since.or(Some(clock));
         if before.is_none() {
-            partition.since = partition.since.or(Some(ts));
             self.first_clock = Some(self.first_clock.map_or(ts, |first| first.min(ts)));
         }
         if before != Some(clock) {
@@ -148,7 +148,7 @@ impl Admission {
     fn advance_watermark(&mut self) {
         for p in &mut self.partitions {
             // What a partition held before it was joined is gone by now, so it is older than what was counted since.
-            if !p.from_zero && !p.unread && p.since.is_none() {
+            if !p.from_zero && !p.unread && p.since.is_none() && p.clock.is_none() {
                 p.since = self.as_of;
             }
         }
@@ -185,13 +185,13 @@ impl Admission {
         *next = next_offset.max(*next);
     }
 
-    /// Notes that frames of a partition were lost: it goes on at another offset, and is whole only from its next
-    /// counted frame on.
+    /// Notes that frames of a partition were lost: it goes on at another offset. Nobody knows when the lost ones were
+    /// from, so it is whole only from its next counted frame on, and until then no window is complete.
     pub fn gap(&mut self, partition: PartitionIndex, next_offset: i64) {
         let partition = &mut self.partitions[partition];
         partition.next_offset = next_offset;
         partition.from_zero = false;
-        partition.since = self.as_of;
+        partition.since = None;
     }
 
     /// Whether windows should be closed and evicted before the next frame is admitted.

@@ -1,6 +1,5 @@
 //! The clocks on the wall and in the machine. The counting path has none of them.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// Time as the edges see it.
@@ -48,24 +47,28 @@ impl Clock for SystemClock {
 }
 
 /// A clock that is moved by hand.
+#[cfg(test)]
 #[derive(Debug, Default)]
-pub struct ManualClock {
-    now_ms: AtomicU64,
+pub(crate) struct ManualClock {
+    now_ms: std::sync::atomic::AtomicU64,
 }
 
+#[cfg(test)]
 impl ManualClock {
     /// Moves both clocks on.
-    pub fn advance_ms(&self, ms: u64) {
-        self.now_ms.fetch_add(ms, Ordering::Relaxed);
+    pub(crate) fn advance_ms(&self, ms: u64) {
+        self.now_ms
+            .fetch_add(ms, std::sync::atomic::Ordering::Relaxed);
     }
 }
 
+#[cfg(test)]
 impl Clock for ManualClock {
     fn monotonic_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
+        self.now_ms.load(std::sync::atomic::Ordering::Relaxed)
     }
 
     fn unix_ms(&self) -> u64 {
-        self.now_ms.load(Ordering::Relaxed)
+        self.now_ms.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

@@ -45,7 +45,13 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         Box::new(publisher),
     )?;
     let admission = Admission::new(counting.rules.clone());
-    let mut driver = Driver::new(counting.fields.clone(), admission, pipeline);
+    let mut driver = Driver::new(
+        counting.fields.clone(),
+        admission,
+        pipeline,
+        // The bounded queue to the reporter is gate enough: it prints as fast as the reader takes it.
+        Box::new(|| ()),
+    );
     for input in &config.inputs {
         driver.add_partition(input.name(), 0, true);
     }

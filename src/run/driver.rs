@@ -15,17 +15,25 @@ pub struct Driver {
     pub admission: Admission,
     pipeline: Pipeline,
     partitions: Arc<[String]>,
+    gate: Box<dyn FnMut()>,
 }
 
 impl Driver {
-    /// A driver without partitions.
+    /// A driver without partitions. Where a barrier takes several rounds, `gate` is called before each further one: it
+    /// may wait until the output has caught up.
     #[must_use]
-    pub fn new(fields: Fields, admission: Admission, pipeline: Pipeline) -> Self {
+    pub fn new(
+        fields: Fields,
+        admission: Admission,
+        pipeline: Pipeline,
+        gate: Box<dyn FnMut()>,
+    ) -> Self {
         Self {
             decoder: Decoder::new(fields),
             admission,
             pipeline,
             partitions: Arc::new([]),
+            gate,
         }
     }
 
@@ -82,6 +90,7 @@ impl Driver {
                 return Ok(());
             }
             ask.trailing = false;
+            (self.gate)();
         }
     }
 

@@ -6,15 +6,17 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::close_with_limit;
 use super::reporter::{Publisher, Report};
+use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
 use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
 use crate::engine::report::record::{Recorder, window_key};
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::sink::{Full, Sink};
-use crate::limits::{CLOSE_MS, DELIVERY_POLL_MS};
+use crate::limits::{
+    CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS, UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
+};
 use crate::observe::happenings::caution;
 use crate::observe::limiter::{Decision, Limiter};
 
@@ -48,9 +50,30 @@ impl Unpublished {
         self.anything.load(Ordering::Relaxed)
     }
 
+    /// Whether so many finals wait that nothing more should be read.
+    pub(super) fn is_behind(&self) -> bool {
+        self.finals() > UNPUBLISHED_FINALS_MAX
+    }
+
     /// Waits for a change, at most so long.
     pub(super) fn wait(&self, limit: Duration) {
         let _ = self.changed.recv_timeout(limit);
+    }
+
+    /// Waits until the output has caught up, at most [`UNREACHABLE_END_MS`] without any progress of it, and no longer
+    /// than until `stop` is raised.
+    pub(super) fn wait_until_caught_up(&self, clock: &dyn Clock, stop: &Stop) {
+        let (mut least, mut since_ms) = (self.finals(), clock.monotonic_ms());
+        while self.is_behind() && !stop.load(Ordering::Relaxed) {
+            self.wait(Duration::from_millis(POLL_MAX_MS));
+            let (finals, now_ms) = (self.finals(), clock.monotonic_ms());
+            if finals < least {
+                (least, since_ms) = (finals, now_ms);
+            }
+            if now_ms - since_ms > UNREACHABLE_END_MS {
+                return;
+            }
+        }
     }
 
     fn set(&self, outbox: &Outbox) {
@@ -175,5 +198,188 @@ impl Publisher for ServicePublisher {
             close_with_limit(Duration::from_millis(CLOSE_MS), move || drop(sink));
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::admit::{Admission, Rules};
+    use crate::engine::calendar::{Calendar, Period};
+    use crate::engine::catalog::{Ask, Emission};
+    use crate::engine::frame::{UserHash, Verdict};
+    use crate::engine::report::outbox::Ticket;
+    use crate::engine::report::record::Service;
+    use crate::engine::shard::Shard;
+    use crate::engine::sketch::Precision;
+    use crate::io::clock::ManualClock;
+    use crate::io::sink::Delivery;
+    use parking_lot::Mutex;
+
+    /// An output that takes `room` records at a time and answers when the test says so.
+    #[derive(Clone, Default)]
+    struct Scripted {
+        room: usize,
+        held: Arc<Mutex<Vec<(Ticket, Kind)>>>,
+        answers: Arc<Mutex<Vec<Delivery>>>,
+    }
+
+    impl Scripted {
+        fn answer_all(&self, result: &Result<(), String>) -> Vec<Kind> {
+            let held = std::mem::take(&mut *self.held.lock());
+            let mut kinds = Vec::new();
+            for (ticket, kind) in held {
+                kinds.push(kind);
+                let result = result.clone();
+                self.answers.lock().push(Delivery { ticket, result });
+            }
+            kinds
+        }
+    }
+
+    impl Sink for Scripted {
+        fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
+            let mut held = self.held.lock();
+            if held.len() >= self.room {
+                return Ok(Err(Full));
+            }
+            held.push((ticket, record.kind));
+            Ok(Ok(()))
+        }
+
+        fn abandon(&mut self) {}
+
+        fn deliveries(&mut self, _wait: Duration) -> Vec<Delivery> {
+            std::mem::take(&mut self.answers.lock())
+        }
+    }
+
+    struct World {
+        admission: Admission,
+        shard: Shard,
+        publisher: ServicePublisher,
+        sink: Scripted,
+        clock: Arc<ManualClock>,
+        unpublished: Unpublished,
+    }
+
+    impl World {
+        fn new(room: usize) -> Self {
+            let precision = Precision::default();
+            let mut admission = Admission::new(Rules {
+                calendar: Calendar::utc(),
+                lateness_s: 5,
+                retention_s: [1 << 40; Period::ALL.len()],
+                emission: Emission::Live,
+                periods: Period::Minute.bit(),
+            });
+            admission.add_partition(0, true);
+            let service = Service {
+                job: "job".to_owned(),
+                topic: "users".to_owned(),
+                epoch: 1,
+            };
+            let sink = Scripted {
+                room,
+                ..Scripted::default()
+            };
+            let clock = Arc::new(ManualClock::default());
+            let unpublished = Unpublished::default();
+            let publisher = ServicePublisher::new(
+                Recorder::new(precision, Calendar::utc(), Some(service)),
+                Box::new(sink.clone()),
+                Arc::clone(&clock) as Arc<dyn Clock>,
+                unpublished.clone(),
+                "job".to_owned(),
+            );
+            Self {
+                admission,
+                shard: Shard::new(precision, 0..256, Calendar::utc()),
+                publisher,
+                sink,
+                clock,
+                unpublished,
+            }
+        }
+
+        /// A frame a minute, then a tick.
+        fn minutes(&mut self, minutes: std::ops::Range<u32>) {
+            for minute in minutes {
+                let seen = Verdict::Seen(UserHash::of(b"a"), 60 * minute + 30);
+                let sighting = self
+                    .admission
+                    .admit(0, i64::from(minute) + 1, seen)
+                    .unwrap();
+                self.shard.record(&[sighting]);
+            }
+            let barrier = self.admission.barrier(Ask {
+                trailing: true,
+                changed: true,
+                end: false,
+            });
+            let answer = self.shard.answer(&barrier.question);
+            let report = Report {
+                snapshot: barrier.snapshot,
+                partitions: Arc::new(["0".to_owned()]),
+            };
+            self.publisher.publish(&report, &answer).unwrap();
+        }
+    }
+
+    fn finals(kinds: &[Kind]) -> Vec<u64> {
+        let seq = |kind: &Kind| match kind {
+            Kind::Final(_, seq) => Some(*seq),
+            _ => None,
+        };
+        kinds.iter().filter_map(seq).collect()
+    }
+
+    #[test]
+    fn a_refused_final_is_offered_until_it_is_taken() {
+        let mut world = World::new(1_000);
+        world.minutes(0..10);
+        assert_eq!(world.unpublished.finals(), 9);
+        for _ in 0..3 {
+            let offered = world.sink.answer_all(&Err("not now".to_owned()));
+            assert_eq!(finals(&offered), (1..=9).collect::<Vec<_>>());
+            world.publisher.tend().unwrap();
+            assert_eq!(world.unpublished.finals(), 9);
+        }
+        world.sink.answer_all(&Ok(()));
+        world.publisher.tend().unwrap();
+        assert_eq!(world.unpublished.finals(), 0);
+        assert!(!world.unpublished.anything());
+    }
+
+    #[test]
+    fn a_dead_output_holds_back_reading_and_nothing_but_ticks_and_provisionals_gives_way() {
+        let mut world = World::new(0);
+        let many = UNPUBLISHED_FINALS_MAX as u32 + 10;
+        for start in (0..many).step_by(1_000) {
+            world.minutes(start..(start + 1_000).min(many));
+        }
+        assert!(world.unpublished.is_behind());
+        assert_eq!(world.unpublished.finals(), many as usize - 1);
+        assert!(world.publisher.outbox.coalesced().ticks > 0);
+        // The output comes back and takes a few at a time.
+        world.publisher.sink = Some(Box::new(Scripted {
+            room: 100,
+            ..world.sink.clone()
+        }));
+        let mut taken = Vec::new();
+        while world.unpublished.anything() {
+            world.publisher.tend().unwrap();
+            taken.extend(finals(&world.sink.answer_all(&Ok(()))));
+        }
+        assert_eq!(taken, (1..u64::from(many)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn the_end_waits_for_acknowledgements_no_longer_than_its_deadline() {
+        let mut world = World::new(1_000);
+        world.minutes(0..3);
+        world.clock.advance_ms(50);
+        world.publisher.finish(50).unwrap();
+        assert!(world.unpublished.anything());
     }
 }

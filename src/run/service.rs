@@ -1,7 +1,7 @@
 //! `headcount run`: from Kafka to Kafka, until told to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::driver::Driver;
@@ -24,7 +24,7 @@ use crate::io::source::kafka::{KafkaSource, Surveyed};
 use crate::io::source::{Event, Source};
 use crate::limits::{
     CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS, SURVEY_EVERY_MS,
-    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
+    UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::{
     FrameRejected, Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable,
@@ -37,7 +37,7 @@ use crate::observe::limiter::{Decision, Limiter};
 ///
 /// Bad options for the client library, an end that cannot be reached, finals that the output never took, or a failure
 /// of the program itself.
-pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<(), Failure> {
+pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Result<(), Failure> {
     let connection = Connection {
         brokers: config.brokers.clone(),
         properties: config.properties.clone(),
@@ -61,13 +61,15 @@ pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<(),
         Box::new(publisher),
     )?;
     let admission = Admission::new(counting.rules.clone());
+    let (output, its_clock, its_stop) = (unpublished.clone(), Arc::clone(&clock), Arc::clone(stop));
+    let gate = Box::new(move || output.wait_until_caught_up(&*its_clock, &its_stop));
     let scout = Scout::start(surveyor, connection, config.output.clone())?;
     let mut service = Run {
         config,
         clock: &*clock,
         stop,
         source,
-        driver: Driver::new(counting.fields.clone(), admission, pipeline),
+        driver: Driver::new(counting.fields.clone(), admission, pipeline, gate),
         scout,
         unpublished,
         rejects: Limiter::default(),
@@ -123,7 +125,7 @@ enum Ended {
 struct Run<'a> {
     config: &'a RunConfig,
     clock: &'a dyn Clock,
-    stop: &'a AtomicBool,
+    stop: &'a Stop,
     source: KafkaSource,
     driver: Driver,
     scout: Scout,
@@ -148,8 +150,9 @@ impl Run<'_> {
                 return Ok(Ended::AtEnd);
             }
             let now_ms = self.clock.monotonic_ms();
+            let unpublished = self.unpublished.finals();
             let went_on = if self.waits_for_output() {
-                true
+                self.unpublished.finals() < unpublished
             } else {
                 match self.round(now_ms)? {
                     Ok(read) => read > 0,
@@ -251,14 +254,13 @@ impl Run<'_> {
     /// While too many finals wait for the output, nothing is read: they must not be lost, nor fill the memory.
     fn waits_for_output(&mut self) -> bool {
         let unpublished_finals = self.unpublished.finals();
-        let behind = unpublished_finals > UNPUBLISHED_FINALS_MAX;
+        let behind = self.unpublished.is_behind();
+        if behind && !self.is_behind {
+            OutputBehind { unpublished_finals }.emit();
+        }
+        self.is_behind = behind;
         if behind {
-            if !std::mem::replace(&mut self.is_behind, true) {
-                OutputBehind { unpublished_finals }.emit();
-            }
             self.unpublished.wait(Duration::from_millis(POLL_MAX_MS));
-        } else {
-            self.is_behind = false;
         }
         behind
     }
@@ -404,7 +406,7 @@ impl Run<'_> {
         let waited_ms = now_ms - self.progress_ms;
         if self.config.exit_at_end && waited_ms > UNREACHABLE_END_MS {
             return Err(Failure::Unavailable(format!(
-                "nothing could be read for {} s, so the end of '{}' cannot be reached; check the brokers and the topic",
+                "no progress for {} s, so the end of '{}' cannot be reached; check the brokers, the topic and the outputs",
                 UNREACHABLE_END_MS / 1_000,
                 self.config.topics.join(",")
             )));
