@@ -125,6 +125,26 @@ impl OutputBehind {
     }
 }
 
+/// The output did not take a record.
+#[derive(Debug)]
+pub struct Undelivered<'a> {
+    /// Why, in the client library's words.
+    pub why: &'a str,
+    /// Such lines left out since the last one.
+    pub left_out: u64,
+}
+
+impl Undelivered<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (why, left_out) = (self.why, self.left_out);
+        warn!(
+            why,
+            left_out, "a record was not delivered; it is tried again, or gives way to a newer one"
+        );
+    }
+}
+
 /// The service has stopped.
 #[derive(Debug)]
 pub struct Stopped {
@@ -149,11 +169,6 @@ impl Stopped {
             info!(read, counted, "stopped");
         }
     }
-}
-
-/// Something that an operator may want to know, in one sentence.
-pub fn note(text: &str) {
-    info!("{text}");
 }
 
 /// Something that an operator should look at, in one sentence.

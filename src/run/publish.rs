@@ -17,7 +17,7 @@ use crate::io::sink::{Full, Sink};
 use crate::limits::{
     CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS, UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
 };
-use crate::observe::happenings::caution;
+use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
 
 /// What the output does not have yet, as the consumer loop sees it.
@@ -126,18 +126,11 @@ impl ServicePublisher {
         Ok(())
     }
 
-    /// Hands over what the sink takes, and notes what it has.
+    /// Notes what the sink has, and hands over what it takes.
     fn carry(&mut self, wait: Duration) -> Result<(), Failure> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        let mut is_full = false;
-        while let Some((ticket, record)) = (!is_full).then(|| self.outbox.hand_over()).flatten() {
-            is_full = sink.send(ticket, record)? == Err(Full);
-            if is_full {
-                self.outbox.give_back(ticket);
-            }
-        }
         for delivery in sink.deliveries(wait) {
             match delivery.result {
                 Ok(()) => self.outbox.acknowledge(delivery.ticket),
@@ -145,11 +138,19 @@ impl ServicePublisher {
                     self.outbox.give_back(delivery.ticket);
                     let decision = self.failures.decide(self.clock.monotonic_ms());
                     if let Decision::Write { left_out } = decision {
-                        caution(&format!(
-                            "a record was not delivered and waits for another try: {why} ({left_out} more like this before)"
-                        ));
+                        Undelivered {
+                            why: &why,
+                            left_out,
+                        }
+                        .emit();
                     }
                 }
+            }
+        }
+        while let Some((ticket, record)) = self.outbox.hand_over() {
+            if sink.send(ticket, record)? == Err(Full) {
+                self.outbox.give_back(ticket);
+                break;
             }
         }
         self.unpublished.set(&self.outbox);
