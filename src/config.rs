@@ -338,14 +338,18 @@ impl RunConfig {
         if !(TICK_MIN_MS..=TICK_MAX_MS).contains(&every_ms) {
             return Err(Failure::Usage("--every must be 100ms to 1h".to_owned()));
         }
+        let group = args.group.clone();
+        let group = group.unwrap_or_else(|| format!("headcount-{job}"));
+        if group.is_empty() {
+            return Err(Failure::Usage(
+                "--group must be a name, not nothing".to_owned(),
+            ));
+        }
         Ok(Self {
             brokers: brokers(&choose(&args.broker, "KAFKA_BROKER", "localhost:9092"))?,
             topics,
             output,
-            group: args
-                .group
-                .clone()
-                .unwrap_or_else(|| format!("headcount-{job}")),
+            group,
             job,
             every_ms,
             from: start(&args.from)?,
@@ -369,21 +373,40 @@ pub fn environment_properties(variables: impl Iterator<Item = (String, String)>)
 }
 
 fn brokers(list: &str) -> Result<String, Failure> {
-    let bad = |why: &str| Failure::Usage(format!("--broker '{list}': {why}"));
     for broker in list.split(',') {
-        let address = broker
-            .trim()
-            .rsplit_once("://")
-            .map_or(broker.trim(), |(_, a)| a);
-        let (host, port) = address.rsplit_once(':').unwrap_or((address, "9092"));
-        if host.is_empty() || host.contains(char::is_whitespace) {
-            return Err(bad("give HOST:PORT, comma-separated"));
-        }
-        if !port.parse::<u16>().is_ok_and(|port| port > 0) {
-            return Err(bad("the port must be a number from 1 to 65535"));
-        }
+        let broker = broker.trim();
+        let schemes = ["PLAINTEXT://", "SSL://", "SASL_PLAINTEXT://", "SASL_SSL://"];
+        let stripped = schemes
+            .iter()
+            .find_map(|scheme| broker.strip_prefix(scheme));
+        check_broker(stripped.unwrap_or(broker))
+            .map_err(|why| Failure::Usage(format!("--broker '{list}': {why}")))?;
     }
     Ok(list.to_owned())
+}
+
+/// `HOST`, `HOST:PORT`, `[IPV6]` or `[IPV6]:PORT`. Anything else would be tried for ever without a word.
+fn check_broker(address: &str) -> Result<(), &'static str> {
+    let (host, rest) = match address.strip_prefix('[') {
+        Some(bracketed) => bracketed.split_once(']').ok_or("a [ without a ]")?,
+        None => address.split_at(address.find(':').unwrap_or(address.len())),
+    };
+    let is_ipv6 = address.starts_with('[');
+    let legal =
+        |c: char| c.is_ascii_alphanumeric() || "-._".contains(c) || (is_ipv6 && ":%".contains(c));
+    if host.is_empty() || !host.chars().all(legal) {
+        return Err("give HOST:PORT, comma-separated");
+    }
+    let port = match rest {
+        "" => return Ok(()),
+        rest => rest
+            .strip_prefix(':')
+            .ok_or("give HOST:PORT, comma-separated")?,
+    };
+    match port.parse::<u16>() {
+        Ok(1..) => Ok(()),
+        _ => Err("the port must be a number from 1 to 65535; an IPv6 address stands in brackets"),
+    }
 }
 
 fn topic_names(list: &str) -> Result<Vec<String>, Failure> {

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use clap::Parser;
-use headcount::cli::{Cli, Command};
+use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+use headcount::cli::{Cli, Command, one_sentence};
 use headcount::config::{CountConfig, DemoConfig, RunConfig, environment_properties};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
@@ -15,7 +16,19 @@ use headcount::{generate, observe, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // Help and version, asked for or for want of a subcommand.
+        Err(help)
+            if !help.use_stderr() || help.kind() == DisplayHelpOnMissingArgumentOrSubcommand =>
+        {
+            help.exit()
+        }
+        Err(error) => {
+            eprintln!("headcount: {}", one_sentence(&error));
+            return ExitCode::from(2);
+        }
+    };
     observe::init(cli.log_format);
     match dispatch(cli.command) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,

@@ -15,6 +15,7 @@ use crate::engine::calendar::Period;
 ///
 /// Several files are read side by side by event time, each with a clock of its own.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = super::SEE_ALSO)]
 pub struct CountArgs {
     /// Files to read; - is standard input, and so is naming none
     #[arg(value_name = "FILE")]

@@ -12,6 +12,7 @@ use super::duration::parse_duration;
 /// with the real service, reads the published ticks as any client would, and prints each beside the true count at the
 /// same offsets.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = super::SEE_ALSO)]
 pub struct DemoArgs {
     /// How long to run [default: until ^C]
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
@@ -25,7 +26,8 @@ pub struct DemoArgs {
         value_name = "PER_SECOND",
         default_value_t = 500,
         env = "HEADCOUNT_RATE",
-        hide_env = true
+        hide_env = true,
+        allow_negative_numbers = true
     )]
     pub rate: u32,
 
@@ -36,7 +38,8 @@ pub struct DemoArgs {
         value_name = "N",
         default_value_t = 100_000,
         env = "HEADCOUNT_USERS",
-        hide_env = true
+        hide_env = true,
+        allow_negative_numbers = true
     )]
     pub users: u32,
 
@@ -51,7 +54,8 @@ pub struct DemoArgs {
         value_name = "N",
         default_value_t = 2,
         env = "HEADCOUNT_THREADS",
-        hide_env = true
+        hide_env = true,
+        allow_negative_numbers = true
     )]
     pub threads: usize,
 

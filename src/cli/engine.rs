@@ -15,7 +15,8 @@ pub struct EngineArgs {
         value_name = "N",
         default_value_t = 1,
         env = "HEADCOUNT_THREADS",
-        hide_env = true
+        hide_env = true,
+        allow_negative_numbers = true
     )]
     pub threads: usize,
 
@@ -26,7 +27,8 @@ pub struct EngineArgs {
         value_name = "P",
         default_value_t = 17,
         env = "HEADCOUNT_PRECISION",
-        hide_env = true
+        hide_env = true,
+        allow_negative_numbers = true
     )]
     #[arg(help_heading = "Counting")]
     pub precision: u8,

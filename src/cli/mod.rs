@@ -1,5 +1,6 @@
 //! The command line as typed. What it means is checked in [`crate::config`].
 
+mod complaint;
 pub mod count;
 pub mod demo;
 mod duration;
@@ -9,7 +10,11 @@ pub mod run;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
+pub use complaint::one_sentence;
 pub use duration::parse_duration;
+
+/// Under the help of every subcommand.
+const SEE_ALSO: &str = "Exit codes and environment variables: see 'headcount --help'.";
 
 const AFTER_HELP: &str = "\
 Exit codes:
@@ -32,7 +37,7 @@ Environment:
 /// headcount reads log frames (JSON objects with a `uid` and a `ts`) from Kafka, files or standard input and says how
 /// many distinct users there were: exactly while they are few, with an error under 1 % when they are many.
 #[derive(Debug, Parser)]
-#[command(version, after_long_help = AFTER_HELP, after_help = "Exit codes and the environment: see --help.")]
+#[command(version, after_long_help = AFTER_HELP, after_help = SEE_ALSO)]
 #[command(propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     /// How to log to standard error [default: text on a terminal, json otherwise]

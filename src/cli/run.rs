@@ -17,6 +17,7 @@ use super::engine::EngineArgs;
 /// Without saved state a restart reads again what the topic still holds (--from earliest), so that its numbers are
 /// right. Brokers that are down and topics that do not exist yet are waited for.
 #[derive(Debug, Clone, Args)]
+#[command(after_help = super::SEE_ALSO)]
 pub struct RunArgs {
     /// Brokers to start from, HOST:PORT, comma-separated [default: $KAFKA_BROKER, else localhost:9092]
     #[arg(

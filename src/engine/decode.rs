@@ -85,7 +85,7 @@ impl Decoder {
         let verdict = match parsed {
             Ok(()) => root_fields(&tape.0, &self.fields)
                 .and_then(|(uid, ts)| judge(uid, ts, &self.fields.ignored_uids)),
-            Err(error) => Err(reason(error.error())),
+            Err(error) => Err(reason(frame, error.error())),
         };
         self.tape = tape.reset();
         verdict
@@ -96,10 +96,13 @@ fn new_buffers() -> Buffers {
     Buffers::with_max_depth(0, MAX_FRAME_DEPTH)
 }
 
-fn reason(error: &ErrorType) -> Reject {
+/// The reason must not depend on where a parser happens to stop, so what is not UTF-8 is refused as that.
+fn reason(frame: &[u8], error: &ErrorType) -> Reject {
+    if std::str::from_utf8(frame).is_err() {
+        return Reject::Utf8;
+    }
     match error {
         ErrorType::DepthLimitExceeded => Reject::TooDeep,
-        ErrorType::InvalidUtf8 => Reject::Utf8,
         _ => Reject::Json,
     }
 }

@@ -47,9 +47,10 @@ impl Connection {
         let config = self.configure(&[]);
         match config.create_native_config() {
             Ok(_) => Ok(()),
-            Err(KafkaError::ClientConfig(_, why, key, value)) => Err(Failure::Usage(format!(
-                "-X {key}={value} is refused by the Kafka client: {}",
-                why.trim_end_matches('.')
+            // Without the value: it may be a password.
+            Err(KafkaError::ClientConfig(_, why, key, _)) => Err(Failure::Usage(format!(
+                "-X {key} is refused by the Kafka client: {}",
+                why.trim()
             ))),
             Err(error) => Err(Failure::Usage(format!("-X: {error}"))),
         }

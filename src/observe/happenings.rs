@@ -38,6 +38,23 @@ impl FrameRejected<'_> {
     }
 }
 
+/// More frames were rejected than there are lines about.
+#[derive(Debug)]
+pub struct RejectsLeftOut {
+    /// Lines left out since the last one.
+    pub left_out: u64,
+}
+
+impl RejectsLeftOut {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            left_out = self.left_out,
+            "more frames rejected; the ledger counts them by reason"
+        );
+    }
+}
+
 /// The service has everything it needs and begins to read.
 #[derive(Debug)]
 pub struct Reading<'a> {

@@ -35,8 +35,13 @@ impl Limiter {
         }
         self.lines += 1;
         Decision::Write {
-            left_out: std::mem::take(&mut self.suppressed),
+            left_out: self.take_left_out(),
         }
+    }
+
+    /// Lines left out since this was last asked, or a line was written.
+    pub fn take_left_out(&mut self) -> u64 {
+        std::mem::take(&mut self.suppressed)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod happenings;
 pub mod limiter;
+pub mod rejects;
 
 use std::io::{self, IsTerminal};
 

@@ -21,8 +21,7 @@ use crate::io::print::{Printer, printer};
 use crate::io::source::lines::{BytesRead, Input, LineSource};
 use crate::io::source::{Event, Source};
 use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
-use crate::observe::happenings::FrameRejected;
-use crate::observe::limiter::{Decision, Limiter};
+use crate::observe::rejects::RejectLog;
 
 /// Counts the inputs and prints the result.
 ///
@@ -69,7 +68,7 @@ fn read_all(
     driver: &mut Driver,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
-    let mut rejects = Limiter::default();
+    let mut rejects = RejectLog::default();
     let mut is_broken = false;
     while !source.is_finished() && !is_broken {
         for _ in 0..FRAMES_PER_ROUND {
@@ -85,16 +84,9 @@ fn read_all(
                     };
                     if let Verdict::Rejected(reason) = verdict {
                         let now_ms = progress.clock.monotonic_ms();
-                        if let Decision::Write { left_out } = rejects.decide(now_ms) {
-                            let partition = &driver.partitions()[partition];
-                            let rejected = FrameRejected {
-                                topic: "",
-                                partition,
-                                offset,
-                                reason,
-                                left_out,
-                            };
-                            progress.bar.suspend(|| rejected.emit());
+                        let name = &driver.partitions()[partition];
+                        if let Some(line) = rejects.line(now_ms, "", name, offset, reason) {
+                            progress.bar.suspend(|| line.emit());
                         }
                     }
                     Ok(clock)
@@ -109,6 +101,9 @@ fn read_all(
             }
         }
         progress.show(driver.admission.ledger().read);
+    }
+    if let Some(line) = rejects.rest() {
+        progress.bar.suspend(|| line.emit());
     }
     Ok(())
 }
@@ -185,6 +180,7 @@ impl Progress {
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);
         }
+        bar.set_message("0 frames/s");
         Self {
             bar,
             bytes,

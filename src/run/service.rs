@@ -26,10 +26,8 @@ use crate::limits::{
     CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS, SURVEY_EVERY_MS,
     UNREACHABLE_END_MS,
 };
-use crate::observe::happenings::{
-    FrameRejected, Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable,
-};
-use crate::observe::limiter::{Decision, Limiter};
+use crate::observe::happenings::{Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable};
+use crate::observe::rejects::RejectLog;
 
 /// Runs the service until `stop` is raised, or with `exit_at_end` until everything is counted.
 ///
@@ -72,7 +70,7 @@ pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Resul
         driver: Driver::new(counting.fields.clone(), admission, pipeline, gate),
         scout,
         unpublished,
-        rejects: Limiter::default(),
+        rejects: RejectLog::default(),
         next_tick_ms: None,
         progress_ms: clock.monotonic_ms(),
         next_survey_ms: 0,
@@ -130,7 +128,7 @@ struct Run<'a> {
     driver: Driver,
     scout: Scout,
     unpublished: Unpublished,
-    rejects: Limiter,
+    rejects: RejectLog,
     next_tick_ms: Option<u64>,
     /// When something was last read, or a partition was last found.
     progress_ms: u64,
@@ -187,17 +185,11 @@ impl Run<'_> {
                         read += 1;
                         match driver.frame(partition, offset, payload) {
                             Ok((Verdict::Rejected(reason), clock)) => {
-                                if let Decision::Write { left_out } = rejects.decide(now_ms) {
-                                    let partition = &driver.partitions()[partition];
-                                    let topic = &topics.join(",");
-                                    FrameRejected {
-                                        topic,
-                                        partition,
-                                        offset,
-                                        reason,
-                                        left_out,
-                                    }
-                                    .emit();
+                                let name = &driver.partitions()[partition];
+                                let topic = &topics.join(",");
+                                let line = rejects.line(now_ms, topic, name, offset, reason);
+                                if let Some(line) = line {
+                                    line.emit();
                                 }
                                 return Ok(clock);
                             }
@@ -240,6 +232,9 @@ impl Run<'_> {
     }
 
     fn tick(&mut self) -> Result<(), Broken> {
+        if let Some(line) = self.rejects.rest() {
+            line.emit();
+        }
         self.driver.barrier(Ask {
             trailing: true,
             changed: true,

@@ -8,5 +8,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod cli;
+mod data;
 mod generate;
+mod json_suite;
 mod tidy;

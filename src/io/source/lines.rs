@@ -4,9 +4,10 @@
 //! clock is least, so that windows can close as they would have live.
 
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -47,6 +48,27 @@ impl Input {
             Self::File(path) => Ok(Box::new(open_file(path)?)),
         }
     }
+}
+
+/// Refuses a file that is named twice, by whatever names: its frames would count twice.
+fn refuse_twins(inputs: &[Input]) -> Result<(), Failure> {
+    let mut seen = BTreeMap::new();
+    for input in inputs {
+        let Input::File(path) = input else { continue };
+        // One that cannot be looked at is refused when it is opened.
+        let Ok(metadata) = path.metadata() else {
+            continue;
+        };
+        let identity = (metadata.dev(), metadata.ino());
+        if let Some(other) = seen.insert(identity, input).filter(|_| metadata.is_file()) {
+            return Err(Failure::Usage(format!(
+                "{} and {} are one file, named twice; its frames would count twice",
+                other.name(),
+                input.name()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn open_file(path: &Path) -> Result<File, Failure> {
@@ -151,6 +173,9 @@ fn keep(line: &mut Vec<u8>, part: &[u8]) {
 }
 
 fn damaged(name: &str, error: &io::Error) -> Failure {
+    if error.raw_os_error().is_some() {
+        return Failure::NoInput(format!("cannot read on in {name}: {error}"));
+    }
     Failure::Data(format!(
         "cannot read on in {name}: {error}; check the file or transfer it again"
     ))
@@ -170,6 +195,7 @@ impl LineSource {
     ///
     /// The first input that cannot be opened.
     pub fn open(inputs: &[Input], bytes: &BytesRead) -> Result<Self, Failure> {
+        refuse_twins(inputs)?;
         let readers: Vec<_> = inputs
             .iter()
             .map(|input| LineReader::open(input, bytes))
