@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::RangedU64ValueParser;
 
 use super::duration::parse_duration;
+use crate::limits::{MAX_THREADS, PRECISION_MAX, PRECISION_MIN};
 
 /// How frames are read and counted.
 #[derive(Debug, Clone, Args)]
@@ -16,7 +18,8 @@ pub struct EngineArgs {
         default_value_t = 1,
         env = "HEADCOUNT_THREADS",
         hide_env = true,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_THREADS as u64)
     )]
     pub threads: usize,
 
@@ -28,7 +31,8 @@ pub struct EngineArgs {
         default_value_t = 17,
         env = "HEADCOUNT_PRECISION",
         hide_env = true,
-        allow_negative_numbers = true
+        allow_negative_numbers = true,
+        value_parser = clap::value_parser!(u8).range(i64::from(PRECISION_MIN)..=i64::from(PRECISION_MAX))
     )]
     #[arg(help_heading = "Counting")]
     pub precision: u8,

@@ -18,7 +18,7 @@ const SEE_ALSO: &str = "Exit codes and environment variables: see 'headcount --h
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    done; also after SIGINT or SIGTERM, and when the reader of the output leaves
+  0    done; also after SIGINT or SIGTERM (run, demo), and when the reader of the output leaves
   2    bad usage: an option, topic, zone or value that makes no sense
   65   damaged input, such as a torn gzip file
   66   an input file that cannot be read
@@ -29,7 +29,7 @@ Exit codes:
 
 Environment:
   Every option of run, count and demo can be given as HEADCOUNT_ and its name, such as
-  HEADCOUNT_BROKER; -X security.protocol=SSL also as HEADCOUNT_X_SECURITY_PROTOCOL=SSL.
+  HEADCOUNT_BROKER (of a repeatable one, one value); -X security.protocol=SSL also as HEADCOUNT_X_SECURITY_PROTOCOL=SSL.
   A flag wins over the environment. NO_COLOR turns colours off.";
 
 /// Counts distinct users per minute, hour, day, week, month and year
@@ -38,7 +38,7 @@ Environment:
 /// many distinct users there were: exactly while they are few, with an error under 1 % when they are many.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = AFTER_HELP, after_help = SEE_ALSO)]
-#[command(propagate_version = true, max_term_width = 110)]
+#[command(max_term_width = 110)]
 pub struct Cli {
     /// How to log to standard error [default: text on a terminal, json otherwise]
     #[arg(

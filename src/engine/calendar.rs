@@ -245,14 +245,16 @@ impl Calendar {
         ]
     }
 
-    /// A second as RFC 3339 in the zone; `Z` in UTC.
+    /// A second as RFC 3339 in the zone; `Z` in UTC, and where the zone is off by a fraction of a minute.
     #[must_use]
     pub fn rfc3339(&self, second: i64) -> String {
         let at = timestamp(second);
-        if self.zone == TimeZone::UTC {
+        let offset = self.zone.to_offset(at);
+        // RFC 3339 has no seconds in an offset (Liberia until 1972): rounded, the time would read back wrong.
+        if self.zone == TimeZone::UTC || offset.seconds() % 60 != 0 {
             return at.to_string();
         }
-        at.display_with_offset(self.zone.to_offset(at)).to_string()
+        at.display_with_offset(offset).to_string()
     }
 }
 

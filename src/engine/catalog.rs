@@ -162,10 +162,10 @@ impl Catalog {
                 if ask.changed {
                     self.put_out_changed(completeness, &mut collected);
                 }
-                self.evict(watermark, &mut collected);
+                self.evict(watermark, completeness, &mut collected);
             }
             Emission::Once => {
-                self.evict(watermark, &mut collected);
+                self.evict(watermark, completeness, &mut collected);
                 if ask.end {
                     self.evict_all(&mut collected);
                 }
@@ -242,8 +242,9 @@ impl Catalog {
         }
     }
 
-    /// Lists the windows whose retention is over; in a live run only closed ones.
-    fn evict(&mut self, watermark: Option<i64>, collected: &mut Collected) {
+    /// Lists the windows whose retention is over; in a live run only closed ones. One that changed and has no final is
+    /// put out once more: that is the last word on it.
+    fn evict(&self, watermark: Option<i64>, completeness: Completeness, collected: &mut Collected) {
         for period in Period::ALL {
             for (id, entry) in self.windows.of_period(period) {
                 if !is_expired(self.retention_s[period as usize], entry.end, watermark) {
@@ -257,6 +258,10 @@ impl Catalog {
                     return;
                 }
                 collected.evicted.push(id);
+                if entry.dirty && !entry.is_final {
+                    let facts = entry.facts(id, completeness, Stage::Provisional);
+                    collected.windows.push(facts);
+                }
             }
         }
     }

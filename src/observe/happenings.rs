@@ -24,14 +24,10 @@ impl FrameRejected<'_> {
     pub fn emit(&self) {
         let (topic, partition, offset) = (self.topic, self.partition, self.offset);
         let (reason, left_out) = (self.reason.name(), self.left_out);
+        let left_out = (left_out > 0).then_some(left_out);
         if topic.is_empty() {
-            warn!(
-                file = partition,
-                line = offset + 1,
-                reason,
-                left_out,
-                "frame rejected"
-            );
+            let line = offset + 1;
+            warn!(file = partition, line, reason, left_out, "frame rejected");
         } else {
             warn!(topic, partition, offset, reason, left_out, "frame rejected");
         }
@@ -84,7 +80,7 @@ pub struct Unreachable<'a> {
 impl Unreachable<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        warn!("{}; trying again until it answers", self.why);
+        warn!("{}; trying again", self.why);
     }
 }
 

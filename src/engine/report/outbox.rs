@@ -43,6 +43,8 @@ pub struct Outbox {
     finals: VecDeque<(u64, Outgoing)>,
     in_flight: BTreeMap<Ticket, Outgoing>,
     tick_in_flight: bool,
+    /// For each window with provisionals under way: how many, and the newest ticket of any record about it.
+    provisionals_in_flight: BTreeMap<WindowId, (usize, Ticket)>,
     finals_in_flight: usize,
     next_ticket: Ticket,
     coalesced: Coalesced,
@@ -86,6 +88,18 @@ impl Outbox {
         };
         let ticket = self.next_ticket;
         self.next_ticket += 1;
+        match record.kind {
+            Kind::Tick => {}
+            Kind::Provisional(id) => {
+                let (count, newest) = self.provisionals_in_flight.entry(id).or_default();
+                (*count, *newest) = (*count + 1, ticket);
+            }
+            Kind::Final(id, _) => {
+                if let Some((_, newest)) = self.provisionals_in_flight.get_mut(&id) {
+                    *newest = ticket;
+                }
+            }
+        }
         Some((ticket, self.in_flight.entry(ticket).or_insert(record)))
     }
 
@@ -96,17 +110,30 @@ impl Outbox {
 
     /// The output does not have the record. A final waits for another try; of the others, whatever is newer wins.
     pub fn give_back(&mut self, ticket: Ticket) {
+        let is_superseded = self.is_superseded(ticket);
         let Some(record) = self.land(ticket) else {
             return;
         };
         match record.kind {
             Kind::Tick if self.tick.is_some() => self.coalesced.ticks += 1,
-            Kind::Provisional(id) if self.is_superseded(id) => self.coalesced.provisionals += 1,
+            Kind::Provisional(_) if is_superseded => self.coalesced.provisionals += 1,
             _ => self.put(record),
         }
     }
 
-    fn is_superseded(&self, id: WindowId) -> bool {
+    /// Whether a provisional under way has been overtaken by a newer record about its window, waiting or handed over:
+    /// sent again behind that one, it would take its place in a compacted topic.
+    fn is_superseded(&self, ticket: Ticket) -> bool {
+        let Some(&Kind::Provisional(id)) = self.in_flight.get(&ticket).map(|r| &r.kind) else {
+            return false;
+        };
+        let newest = self
+            .provisionals_in_flight
+            .get(&id)
+            .map(|(_, newest)| *newest);
+        if newest.is_some_and(|newest| newest > ticket) {
+            return true;
+        }
         let is_final =
             |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
         self.provisionals.contains_key(&id) || self.finals.iter().any(|(_, r)| is_final(r))
@@ -117,7 +144,14 @@ impl Outbox {
         match record.kind {
             Kind::Tick => self.tick_in_flight = false,
             Kind::Final(..) => self.finals_in_flight -= 1,
-            Kind::Provisional(_) => {}
+            Kind::Provisional(id) => {
+                if let Some((count, _)) = self.provisionals_in_flight.get_mut(&id) {
+                    *count -= 1;
+                    if *count == 0 {
+                        self.provisionals_in_flight.remove(&id);
+                    }
+                }
+            }
         }
         Some(record)
     }

@@ -100,19 +100,17 @@ impl Printer for Table {
     fn finish(&mut self, stats: &StatsRecord) -> io::Result<()> {
         self.windows()?;
         let rows = stats.trailing_rows();
-        match rows[0].as_of.as_deref() {
-            Some(as_of) => writeln!(self.out, "\nUsers as of {as_of}, the greatest time counted")?,
-            None => writeln!(self.out, "\nNo frame was counted")?,
+        if let Some(as_of) = rows[0].as_of.as_deref() {
+            writeln!(self.out, "\nUsers as of {as_of}, the greatest time counted")?;
+            let mut grid = grid(["last", "users", "95 % interval"]);
+            for row in &rows {
+                let name = row.name.trim_start_matches("last_").to_owned();
+                grid.add_row([name, grouped(row.users), interval(row.lo, row.hi)]);
+            }
+            print(&mut self.out, &grid)?;
+        } else {
+            writeln!(self.out, "\nNo frame was counted.")?;
         }
-        let mut grid = grid(["", "users", "95 % interval"]);
-        for row in rows {
-            grid.add_row([
-                row.name.replace('_', " "),
-                grouped(row.users),
-                interval(row.lo, row.hi),
-            ]);
-        }
-        print(&mut self.out, &grid)?;
         self.ledger(stats)?;
         self.out.flush()
     }

@@ -42,6 +42,14 @@ impl Input {
         }
     }
 
+    /// The name in a message to people.
+    fn spoken(&self) -> String {
+        match self {
+            Self::Stdin => "standard input".to_owned(),
+            Self::File(_) => self.name(),
+        }
+    }
+
     fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
         match self {
             Self::Stdin => Ok(Box::new(io::stdin())),
@@ -113,7 +121,7 @@ impl LineReader {
             bytes: Arc::clone(bytes),
         };
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
-        let name = input.name();
+        let name = input.spoken();
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);
