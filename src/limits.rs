@@ -59,6 +59,8 @@ pub const RETENTION_MAX_S: u64 = 36_600 * 86_400;
 pub const POLL_MAX_MS: u64 = 50;
 /// Frames taken from the source between two looks at clock and signals.
 pub const FRAMES_PER_ROUND: usize = 1_024;
+/// Bytes of frames after which the loop looks again, before [`FRAMES_PER_ROUND`]: large frames take long to decode.
+pub const BYTES_PER_ROUND: usize = 4 << 20;
 /// Longest wait for one answer about metadata, watermarks or offsets, in milliseconds.
 pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
 /// Time between two looks for partitions that were added, in milliseconds.

@@ -9,6 +9,7 @@ pub mod reporter;
 mod scout;
 pub mod service;
 pub mod signals;
+mod stdout_sink;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

@@ -15,7 +15,8 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
-    CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS, UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
+    BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
+    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
@@ -93,6 +94,8 @@ pub(super) struct ServicePublisher {
     unpublished: Unpublished,
     job: String,
     failures: Limiter,
+    hold_until_ms: u64,
+    backoff_ms: u64,
 }
 
 impl ServicePublisher {
@@ -111,6 +114,8 @@ impl ServicePublisher {
             unpublished,
             job,
             failures: Limiter::default(),
+            hold_until_ms: 0,
+            backoff_ms: BACKOFF_MIN_MS,
         }
     }
 
@@ -126,18 +131,24 @@ impl ServicePublisher {
         Ok(())
     }
 
-    /// Notes what the sink has, and hands over what it takes.
+    /// Notes what the sink has, and hands over what it takes. After a refusal the next try waits, longer each time: a
+    /// topic that refuses a record goes on refusing it for a while.
     fn carry(&mut self, wait: Duration) -> Result<(), Failure> {
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
-        for delivery in sink.deliveries(wait) {
+        let now_ms = self.clock.monotonic_ms();
+        let mut refused = false;
+        for delivery in sink.deliveries(wait)? {
             match delivery.result {
-                Ok(()) => self.outbox.acknowledge(delivery.ticket),
+                Ok(()) => {
+                    self.outbox.acknowledge(delivery.ticket);
+                    self.backoff_ms = BACKOFF_MIN_MS;
+                }
                 Err(why) => {
+                    refused = true;
                     self.outbox.give_back(delivery.ticket);
-                    let decision = self.failures.decide(self.clock.monotonic_ms());
-                    if let Decision::Write { left_out } = decision {
+                    if let Decision::Write { left_out } = self.failures.decide(now_ms) {
                         Undelivered {
                             why: &why,
                             left_out,
@@ -147,7 +158,14 @@ impl ServicePublisher {
                 }
             }
         }
-        while let Some((ticket, record)) = self.outbox.hand_over() {
+        if refused {
+            self.hold_until_ms = now_ms + self.backoff_ms;
+            self.backoff_ms = (2 * self.backoff_ms).min(BACKOFF_MAX_MS);
+        }
+        while now_ms >= self.hold_until_ms {
+            let Some((ticket, record)) = self.outbox.hand_over() else {
+                break;
+            };
             if sink.send(ticket, record)? == Err(Full) {
                 self.outbox.give_back(ticket);
                 break;
@@ -190,6 +208,8 @@ impl Publisher for ServicePublisher {
     }
 
     fn finish(&mut self, deadline_ms: u64) -> Result<(), Failure> {
+        // The last try is not put off.
+        self.hold_until_ms = 0;
         self.carry(Duration::ZERO)?;
         while !self.outbox.is_empty() && self.clock.monotonic_ms() < deadline_ms {
             self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
@@ -250,8 +270,8 @@ mod tests {
 
         fn abandon(&mut self) {}
 
-        fn deliveries(&mut self, _wait: Duration) -> Vec<Delivery> {
-            std::mem::take(&mut self.answers.lock())
+        fn deliveries(&mut self, _wait: Duration) -> Result<Vec<Delivery>, Failure> {
+            Ok(std::mem::take(&mut self.answers.lock()))
         }
     }
 
@@ -343,6 +363,9 @@ mod tests {
         for _ in 0..3 {
             let offered = world.sink.answer_all(&Err("not now".to_owned()));
             assert_eq!(finals(&offered), (1..=9).collect::<Vec<_>>());
+            world.publisher.tend().unwrap();
+            assert!(world.sink.held.lock().is_empty(), "not at once again");
+            world.clock.advance_ms(BACKOFF_MAX_MS);
             world.publisher.tend().unwrap();
             assert_eq!(world.unpublished.finals(), 9);
         }

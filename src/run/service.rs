@@ -8,6 +8,7 @@ use super::driver::Driver;
 use super::pipeline::{Broken, Pipeline};
 use super::publish::{ServicePublisher, Unpublished};
 use super::scout::Scout;
+use super::stdout_sink::StdoutSink;
 use super::{Stop, close_with_limit};
 use crate::config::{OutputConfig, RunConfig};
 use crate::engine::admit::Admission;
@@ -19,12 +20,11 @@ use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
-use crate::io::sink::lines::LineSink;
 use crate::io::source::kafka::{KafkaSource, Surveyed};
 use crate::io::source::{Event, Source};
 use crate::limits::{
-    CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS, SURVEY_EVERY_MS,
-    UNREACHABLE_END_MS,
+    BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
+    SURVEY_EVERY_MS, UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::{Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable};
 use crate::observe::rejects::RejectLog;
@@ -71,6 +71,7 @@ pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Resul
         scout,
         unpublished,
         rejects: RejectLog::default(),
+        places: Vec::new(),
         next_tick_ms: None,
         progress_ms: clock.monotonic_ms(),
         next_survey_ms: 0,
@@ -93,7 +94,7 @@ fn recorder(config: &RunConfig, epoch: u64) -> Recorder {
 
 fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Failure> {
     Ok(match &config.output {
-        OutputConfig::Stdout => Box::new(LineSink::new(Box::new(std::io::stdout()))),
+        OutputConfig::Stdout => Box::new(StdoutSink::start(Box::new(std::io::stdout()))?),
         OutputConfig::Topics { stats, windows } => {
             Box::new(KafkaSink::new(connection, stats, windows)?)
         }
@@ -129,6 +130,8 @@ struct Run<'a> {
     scout: Scout,
     unpublished: Unpublished,
     rejects: RejectLog,
+    /// Topic and number of each partition, by its index, for the log.
+    places: Vec<(String, String)>,
     next_tick_ms: Option<u64>,
     /// When something was last read, or a partition was last found.
     progress_ms: u64,
@@ -170,11 +173,11 @@ impl Run<'_> {
             .next_tick_ms
             .map_or(POLL_MAX_MS, |at| at.saturating_sub(now_ms));
         let mut wait = Duration::from_millis(until_tick.min(POLL_MAX_MS));
-        let mut read = 0;
+        let (mut read, mut bytes) = (0, 0);
         let mut broken = false;
         for _ in 0..FRAMES_PER_ROUND {
             let (driver, rejects) = (&mut self.driver, &mut self.rejects);
-            let topics = &self.config.topics;
+            let places = &self.places;
             let mut on = |event: Event<'_>| -> Result<Option<EventTime>, Failure> {
                 match event {
                     Event::Frame {
@@ -183,10 +186,10 @@ impl Run<'_> {
                         payload,
                     } => {
                         read += 1;
+                        bytes += payload.map_or(0, <[u8]>::len);
                         match driver.frame(partition, offset, payload) {
                             Ok((Verdict::Rejected(reason), clock)) => {
-                                let name = &driver.partitions()[partition];
-                                let topic = &topics.join(",");
+                                let (topic, name) = &places[partition];
                                 let line = rejects.line(now_ms, topic, name, offset, reason);
                                 if let Some(line) = line {
                                     line.emit();
@@ -207,6 +210,9 @@ impl Run<'_> {
             }
             if broken {
                 return Ok(Err(Broken));
+            }
+            if bytes > BYTES_PER_ROUND {
+                break;
             }
             wait = Duration::ZERO;
         }
@@ -291,8 +297,12 @@ impl Run<'_> {
         let (new, known): (Vec<_>, Vec<_>) = partitions
             .iter()
             .partition(|p| self.source.index(p.topic, p.partition).is_none());
+        let topics = 0..self.config.topics.len();
+        let lost: Vec<_> = topics
+            .map(|topic| self.source.take_lost_place(topic))
+            .collect();
         for surveyed in known {
-            self.check_gap(surveyed, offsets_when_asked)?;
+            self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
         }
         let is_first = self.driver.partitions().is_empty();
         if new.is_empty() || (self.config.exit_at_end && !is_first) {
@@ -336,6 +346,8 @@ impl Run<'_> {
         } else {
             format!("{}:{partition}", self.config.topics[topic])
         };
+        self.places
+            .push((self.config.topics[topic].clone(), partition.to_string()));
         let unread = start < high;
         let index = self.source.follow(topic, partition, start, end)?;
         let same = self.driver.add_partition(name, start, unread);
@@ -347,11 +359,13 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Frames can be gone before they are read: deleted by retention, or with a topic that was made anew.
-    fn check_gap(
+    /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone: deleted by
+    /// retention, or with a topic that was made anew.
+    fn go_on(
         &mut self,
         surveyed: &Surveyed,
         offsets_when_asked: &[i64],
+        lost_place: bool,
     ) -> Result<(), Failure> {
         let Surveyed {
             topic,
@@ -369,7 +383,10 @@ impl Run<'_> {
             .get(index)
             .is_some_and(|then| *then > high);
         if expected >= low && !was_made_anew {
-            return Ok(());
+            return match lost_place {
+                true => self.source.go_on_at(index, expected),
+                false => Ok(()),
+            };
         }
         let name = format!("{}/{partition}", self.config.topics[topic]);
         Gap {

@@ -9,3 +9,10 @@
 mod support;
 
 mod harness;
+mod mock;
+mod oracle;
+mod outage;
+mod output;
+mod reading;
+mod real;
+mod world;

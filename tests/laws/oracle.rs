@@ -270,7 +270,8 @@ impl Oracle {
             becomes_final = (over || ask.end) && !window.closed && complete;
             window.closed |= over || ask.end;
             window.is_final |= becomes_final;
-            provisional = ask.changed && window.changed && !window.is_final;
+            // Forgotten with it, its last change would never be told.
+            provisional = (ask.changed || expired) && window.changed && !window.is_final;
             window.changed &= !ask.changed;
         } else {
             becomes_final = expired || ask.end;

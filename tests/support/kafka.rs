@@ -107,9 +107,7 @@ pub fn read_all(address: &str, topic: &str) -> Vec<Record> {
     let mut unread = BTreeMap::new();
     let mut assignment = TopicPartitionList::new();
     for partition in partitions(&consumer, topic) {
-        let (low, high) = consumer
-            .fetch_watermarks(topic, partition, LIMIT)
-            .expect("the broker knows its watermarks");
+        let (low, high) = watermarks(&consumer, topic, partition);
         if low < high {
             unread.insert(partition, high);
             assignment
@@ -155,15 +153,17 @@ pub fn read_all(address: &str, topic: &str) -> Vec<Record> {
     records
 }
 
+/// Low and high watermark. A broker that has just come back answers for a moment that it does not lead the partition.
+fn watermarks(consumer: &BaseConsumer, topic: &str, partition: i32) -> (i64, i64) {
+    wait_until(LIMIT, "the broker knows its watermarks", || {
+        consumer.fetch_watermarks(topic, partition, LIMIT).ok()
+    })
+}
+
 /// The end offset of each partition, by partition.
 pub fn high_watermarks(address: &str, topic: &str) -> BTreeMap<i32, i64> {
     let consumer = consumer(address);
-    let high = |partition| {
-        consumer
-            .fetch_watermarks(topic, partition, LIMIT)
-            .expect("the broker answers")
-            .1
-    };
+    let high = |partition| watermarks(&consumer, topic, partition).1;
     partitions(&consumer, topic)
         .into_iter()
         .map(|partition| (partition, high(partition)))

@@ -141,6 +141,11 @@ impl Service {
         );
     }
 
+    /// How it ended, if it has.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.0.try_wait().expect("a child can be waited for")
+    }
+
     /// Waits for its end and the end of its output.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         let status = self.child.wait(limit, &self.shown);

@@ -126,9 +126,11 @@ impl Sink for KafkaSink {
             .purge(PurgeConfig::default().queue().inflight());
     }
 
-    fn deliveries(&mut self, wait: Duration) -> Vec<Delivery> {
+    fn deliveries(&mut self, wait: Duration) -> Result<Vec<Delivery>, Failure> {
         self.producer.poll(wait);
-        std::mem::take(&mut *self.producer.context().delivered.lock())
+        Ok(std::mem::take(
+            &mut *self.producer.context().delivered.lock(),
+        ))
     }
 }
 

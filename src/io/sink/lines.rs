@@ -41,7 +41,7 @@ impl Sink for LineSink {
 
     fn abandon(&mut self) {}
 
-    fn deliveries(&mut self, _wait: Duration) -> Vec<Delivery> {
-        std::mem::take(&mut self.delivered)
+    fn deliveries(&mut self, _wait: Duration) -> Result<Vec<Delivery>, Failure> {
+        Ok(std::mem::take(&mut self.delivered))
     }
 }

@@ -21,7 +21,7 @@ pub struct Delivery {
     pub result: Result<(), String>,
 }
 
-/// An output of keyed records that confirms what it has.
+/// An output of keyed records that confirms what it has. A sink of a service never blocks.
 pub trait Sink: Send {
     /// Hands a record over. Every accepted ticket is answered once by [`Self::deliveries`].
     ///
@@ -34,5 +34,9 @@ pub trait Sink: Send {
     fn abandon(&mut self);
 
     /// Waits up to `wait` for news of records that were handed over.
-    fn deliveries(&mut self, wait: Duration) -> Vec<Delivery>;
+    ///
+    /// # Errors
+    ///
+    /// When nothing will ever be taken again.
+    fn deliveries(&mut self, wait: Duration) -> Result<Vec<Delivery>, Failure>;
 }

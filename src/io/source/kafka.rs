@@ -165,6 +165,8 @@ pub struct KafkaSource {
     /// Which topic is polled first, so that none starves the others.
     turn: usize,
     trouble: Option<String>,
+    /// Topics of which a broker has disowned an offset; the client then stops reading one of their partitions.
+    lost_place: Vec<bool>,
 }
 
 impl KafkaSource {
@@ -205,6 +207,7 @@ impl KafkaSource {
             indices: vec![Vec::new(); topics.len()],
             turn: 0,
             trouble: None,
+            lost_place: vec![false; topics.len()],
         };
         let surveyor = Surveyor {
             topics: topics.to_vec(),
@@ -312,6 +315,12 @@ impl KafkaSource {
         self.trouble.take().or(down)
     }
 
+    /// Whether a broker has disowned an offset of a topic since this was last asked. All of its partitions must then be
+    /// gone on with anew: the library does not say which one it has stopped reading.
+    pub fn take_lost_place(&mut self, topic: usize) -> bool {
+        std::mem::take(&mut self.lost_place[topic])
+    }
+
     /// Whether all partitions were read to their end. Only a run with an end finishes partitions.
     #[must_use]
     pub fn is_finished(&self) -> bool {
@@ -347,7 +356,11 @@ impl Source for KafkaSource {
             match result {
                 Ok(message) => self.deliver(topic, &message, on)?,
                 Err(KafkaError::PartitionEOF(partition)) => self.reach_end(topic, partition, on)?,
-                Err(error) => self.trouble = Some(trouble(&self.topics[topic], &error)?),
+                Err(error) => {
+                    let code = error.rdkafka_error_code();
+                    self.lost_place[topic] |= code == Some(RDKafkaErrorCode::AutoOffsetReset);
+                    self.trouble = Some(trouble(&self.topics[topic], &error)?);
+                }
             }
             return Ok(true);
         }
@@ -433,6 +446,9 @@ fn trouble(topic: &str, error: &KafkaError) -> Result<String, Failure> {
         KafkaError::MessageConsumption(code) => Ok(match code {
             RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure => {
                 "the brokers do not answer".to_owned()
+            }
+            RDKafkaErrorCode::AutoOffsetReset => {
+                format!("a broker says that an offset of '{topic}' is not there")
             }
             code => topic_error(topic, *code),
         }),
