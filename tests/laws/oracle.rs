@@ -270,8 +270,9 @@ impl Oracle {
             becomes_final = (over || ask.end) && !window.closed && complete;
             window.closed |= over || ask.end;
             window.is_final |= becomes_final;
-            // Forgotten with it, its last change would never be told.
-            provisional = (ask.changed || expired) && window.changed && !window.is_final;
+            // What is about to be forgotten has its last word now.
+            let said = ask.changed || expired;
+            provisional = said && window.changed && !window.is_final;
             window.changed &= !ask.changed;
         } else {
             becomes_final = expired || ask.end;

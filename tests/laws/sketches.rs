@@ -30,7 +30,7 @@ pub fn crowd(page: usize, users: usize, p: Precision, dice: &mut Dice) -> Vec<Us
     let mut crowd = BTreeSet::new();
     while crowd.len() < users {
         // Half of them with high ranks, so that registers differ.
-        let zeros = dice.below(2) * dice.below(47);
+        let zeros = dice.below(2) * dice.below(60);
         crowd.insert(into_page(dice.bits() >> zeros, page, p));
     }
     let mut crowd: Vec<_> = crowd.into_iter().collect();

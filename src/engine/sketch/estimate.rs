@@ -12,6 +12,8 @@ use crate::limits::{PAGES, PRECISION_MAX};
 const VALUES: usize = 64;
 /// Hashes in an exact page at the highest precision.
 pub(crate) const MAX_PAGE_HASHES: usize = (1 << PRECISION_MAX) / PAGES / size_of::<UserHash>();
+/// Users per register below which the standard error is that of collisions alone, to a few percent.
+const FEW_USERS_LOAD: f64 = 0.02;
 /// Standard normal quantile of a two-sided 95 % interval.
 const Z95: f64 = 1.959_963_984_540_054;
 
@@ -127,10 +129,13 @@ impl Users {
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     fn estimated(estimate: f64, standard_error: f64) -> Self {
         let relative = Z95 * standard_error / estimate;
+        let lo = (estimate / (1.0 + relative)).floor() as u64;
+        let hi = (estimate / (1.0 - relative)).ceil() as u64;
         Self {
             users: estimate.round() as u64,
-            lo: (estimate / (1.0 + relative)).floor() as u64,
-            hi: (estimate / (1.0 - relative)).ceil() as u64,
+            lo,
+            // Equal bounds would say that it is exact.
+            hi: hi.max(lo.saturating_add(1)),
         }
     }
 
@@ -213,6 +218,10 @@ fn tau(x: f64) -> f64 {
 pub fn standard_error(users: f64, p: Precision) -> f64 {
     let m = p.registers() as f64;
     let load = users / m;
+    if load < FEW_USERS_LOAD {
+        // Collisions only: n^2 / 2m. Below, the difference of two nearly equal variances would lose its digits.
+        return users * (0.5 / m).sqrt();
+    }
     let below = |k: i32| (-load * 0.5f64.powi(k)).exp();
     let empty = below(0);
     let slope = sigma_derivative(empty);
