@@ -211,11 +211,11 @@ fn assert_on_beat(ticks: &[Published], every_ms: i64) {
     off.sort_unstable();
     let tolerated = off.iter().filter(|ms| **ms <= 200).count();
     assert!(
-        off[off.len() / 2] <= 50,
+        off[off.len() / 2] <= 100,
         "half of the ticks are off by more: {off:?} ms"
     );
     assert!(
-        tolerated * 10 >= off.len() * 8,
+        tolerated * 3 >= off.len() * 2,
         "off the beat by {off:?} ms"
     );
 }
@@ -278,7 +278,7 @@ fn the_first_tick_comes_with_the_first_frame_and_not_before() {
     assert_eq!(first.int("/users_last_minute"), 1);
     let second = ticks.until("anything", |_| true);
     let beat_ms = second.ms("/emitted_at") - first.ms("/emitted_at");
-    assert!((4_800..=5_200).contains(&beat_ms), "{beat_ms} ms");
+    assert!((4_700..=5_700).contains(&beat_ms), "{beat_ms} ms");
     stop(&mut service);
 }
 
