@@ -214,10 +214,7 @@ fn assert_on_beat(ticks: &[Published], every_ms: i64) {
         off[off.len() / 2] <= 100,
         "half of the ticks are off by more: {off:?} ms"
     );
-    assert!(
-        tolerated * 3 >= off.len() * 2,
-        "off the beat by {off:?} ms"
-    );
+    assert!(tolerated * 3 >= off.len() * 2, "off the beat by {off:?} ms");
 }
 
 #[test]
