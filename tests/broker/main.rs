@@ -8,6 +8,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod demo;
 mod harness;
 mod mock;
 mod oracle;
