@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use clap::Args;
-use clap::builder::RangedU64ValueParser;
 
 use super::duration::parse_duration;
 use crate::limits::{MAX_THREADS, PRECISION_MAX, PRECISION_MIN};
@@ -19,7 +18,7 @@ pub struct EngineArgs {
         env = "HEADCOUNT_THREADS",
         hide_env = true,
         allow_negative_numbers = true,
-        value_parser = RangedU64ValueParser::<usize>::new().range(1..=MAX_THREADS as u64)
+        value_parser = threads
     )]
     pub threads: usize,
 
@@ -32,7 +31,7 @@ pub struct EngineArgs {
         env = "HEADCOUNT_PRECISION",
         hide_env = true,
         allow_negative_numbers = true,
-        value_parser = clap::value_parser!(u8).range(i64::from(PRECISION_MIN)..=i64::from(PRECISION_MAX))
+        value_parser = precision
     )]
     #[arg(help_heading = "Counting")]
     pub precision: u8,
@@ -127,4 +126,22 @@ pub struct EngineArgs {
         help_heading = "Retention"
     )]
     pub retain_years: Duration,
+}
+
+fn threads(text: &str) -> Result<usize, String> {
+    within(text, 1, MAX_THREADS)
+}
+
+fn precision(text: &str) -> Result<u8, String> {
+    within(text, PRECISION_MIN, PRECISION_MAX)
+}
+
+fn within<T>(text: &str, least: T, most: T) -> Result<T, String>
+where
+    T: std::str::FromStr + Copy + PartialOrd + std::fmt::Display,
+{
+    match text.parse() {
+        Ok(number) if (least..=most).contains(&number) => Ok(number),
+        _ => Err(format!("give a whole number, {least} to {most}")),
+    }
 }

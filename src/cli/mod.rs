@@ -29,8 +29,9 @@ Exit codes:
 
 Environment:
   Every option of run, count and demo can be given as HEADCOUNT_ and its name, such as
-  HEADCOUNT_BROKER (of a repeatable one, one value); -X security.protocol=SSL also as HEADCOUNT_X_SECURITY_PROTOCOL=SSL.
-  A flag wins over the environment. NO_COLOR turns colours off.";
+  HEADCOUNT_BROKER (of a repeatable one, one value), and a property of -X as HEADCOUNT_X_ and
+  its name, such as HEADCOUNT_X_SECURITY_PROTOCOL. A flag wins over the environment. NO_COLOR
+  turns colours off.";
 
 /// Counts distinct users per minute, hour, day, week, month and year
 ///
@@ -38,7 +39,7 @@ Environment:
 /// many distinct users there were: exactly while they are few, with an error under 1 % when they are many.
 #[derive(Debug, Parser)]
 #[command(version, after_long_help = AFTER_HELP, after_help = SEE_ALSO)]
-#[command(max_term_width = 110)]
+#[command(propagate_version = true, max_term_width = 110)]
 pub struct Cli {
     /// How to log to standard error [default: text on a terminal, json otherwise]
     #[arg(

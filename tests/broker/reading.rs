@@ -156,12 +156,8 @@ fn a_run_from_latest_reads_what_comes_and_says_since_when() {
     assert_incomplete(&job.published().1, since);
 }
 
-#[test]
-fn bad_frames_are_named_with_their_place_and_harm_nobody() {
-    let Some(broker) = Broker::shared() else {
-        return;
-    };
-    let job = Job::with_topic(broker.address(), "rubbish", 2);
+/// Good frames, a very large one among them, between bad ones of every kind that fits a topic.
+fn one_of_each_kind() -> Vec<Frame> {
     let big = format!(
         r#"{{"x":"{}","uid":"Big","ts":{NOON}}}"#,
         "x".repeat(900_000)
@@ -171,7 +167,7 @@ fn bad_frames_are_named_with_their_place_and_harm_nobody() {
         ..seen(0, "Big", NOON)
     };
     let deep = [b"[".repeat(400_000), b"]".repeat(400_000)].concat();
-    let mut sent = vec![
+    vec![
         seen(0, "Ada", NOON),
         bad(0, "tombstone", None),
         bad(0, "empty", Some(b"")),
@@ -187,7 +183,16 @@ fn bad_frames_are_named_with_their_place_and_harm_nobody() {
         bad(0, "ts_type", Some(b"{\"uid\":\"x\",\"ts\":true}")),
         bad(0, "ts_range", Some(b"{\"uid\":\"x\",\"ts\":0}")),
         seen(0, "Bob", NOON),
-    ];
+    ]
+}
+
+#[test]
+fn bad_frames_are_named_with_their_place_and_harm_nobody() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "rubbish", 2);
+    let mut sent = one_of_each_kind();
     let rubbish = |n: u32| {
         bad(
             1,

@@ -49,13 +49,13 @@ Users by year (UTC)
   2026-01-01T00:00:00Z      3          exact       4     1
 
 Users as of 2026-01-01T01:01:02Z, the greatest time counted
-               users  95 % interval
-  last minute      2          exact
-  last hour        3          exact
-  last day         3          exact
-  last week        3          exact
-  last month       3          exact
-  last year        3          exact
+  last    users  95 % interval
+  minute      2          exact
+  hour        3          exact
+  day         3          exact
+  week        3          exact
+  month       3          exact
+  year        3          exact
 
 Frames: 8 read = 4 counted + 1 ignored + 1 rejected (empty) + 1 rejected (json) + 1 rejected (ts_missing); 1 of them late
 ";
