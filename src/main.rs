@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
+use headcount::cli::kafka::KafkaArgs;
 use headcount::cli::{Cli, Command, one_sentence};
 use headcount::config::{CountConfig, DemoConfig, RunConfig, environment_properties};
 use headcount::error::Failure;
@@ -42,11 +43,7 @@ fn main() -> ExitCode {
 fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(mut args) => {
-            // Before those of the command line, so that these win. Variables that are no text are not for us.
-            let variables = std::env::vars_os();
-            let texts =
-                variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-            args.properties.splice(0..0, environment_properties(texts));
+            add_environment(&mut args.kafka);
             let config = RunConfig::resolve(&args, |name| std::env::var(name).ok())?;
             let stop = run::signals::stop_on_signals()?;
             run::service::run(&config, Arc::new(SystemClock::new()), &stop)
@@ -61,4 +58,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             run::demo::run(&config, &run::signals::stop_on_signals()?)
         }
     }
+}
+
+/// Adds the properties that the environment gives, before those of the command line, so that these win.
+fn add_environment(kafka: &mut KafkaArgs) {
+    // Variables that are no text are not for us.
+    let variables = std::env::vars_os();
+    let texts = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    kafka.properties.splice(0..0, environment_properties(texts));
 }

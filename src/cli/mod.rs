@@ -6,6 +6,7 @@ pub mod demo;
 mod duration;
 pub mod engine;
 pub mod generate;
+pub mod kafka;
 pub mod run;
 
 use clap::{Parser, Subcommand, ValueEnum};

@@ -6,6 +6,7 @@ use clap::Args;
 
 use super::duration::parse_duration;
 use super::engine::EngineArgs;
+use super::kafka::KafkaArgs;
 
 /// Count live from Kafka, and publish the counts to Kafka every 5 seconds
 ///
@@ -19,20 +20,9 @@ use super::engine::EngineArgs;
 #[derive(Debug, Clone, Args)]
 #[command(after_help = super::SEE_ALSO)]
 pub struct RunArgs {
-    /// Brokers to start from, HOST:PORT, comma-separated [default: $KAFKA_BROKER, else localhost:9092]
-    #[arg(
-        short,
-        long,
-        visible_alias = "bootstrap-server",
-        alias = "bootstrap-servers",
-        alias = "brokers"
-    )]
-    #[arg(
-        value_name = "HOST:PORT,...",
-        env = "HEADCOUNT_BROKER",
-        hide_env = true
-    )]
-    pub broker: Option<String>,
+    /// How to reach the brokers
+    #[command(flatten)]
+    pub kafka: KafkaArgs,
 
     /// Topics to read, comma-separated [default: $USERS_TOPIC, else users]
     #[arg(
@@ -95,11 +85,6 @@ pub struct RunArgs {
     /// Stop when everything that the topic held at the start is counted; open windows are then closed
     #[arg(short, long, env = "HEADCOUNT_EXIT_AT_END", hide_env = true)]
     pub exit_at_end: bool,
-
-    /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL (repeatable); in the
-    /// environment HEADCOUNT_X_ and its name with _ for each dot, such as HEADCOUNT_X_SECURITY_PROTOCOL
-    #[arg(short = 'X', long = "property", value_name = "KEY=VALUE")]
-    pub properties: Vec<String>,
 
     /// What frames look like and how they are counted
     #[command(flatten)]

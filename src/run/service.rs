@@ -36,10 +36,7 @@ use crate::observe::rejects::RejectLog;
 /// Bad options for the client library, an end that cannot be reached, finals that the output never took, or a failure
 /// of the program itself.
 pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Result<(), Failure> {
-    let connection = Connection {
-        brokers: config.brokers.clone(),
-        properties: config.properties.clone(),
-    };
+    let connection = config.connection.clone();
     connection.check()?;
     let (source, surveyor) =
         KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;

@@ -24,7 +24,7 @@ fn resolve(words: &[&str], aliases: &[(&str, &str)]) -> Result<RunConfig, Failur
 #[test]
 fn without_options_it_reads_users_and_writes_stats_on_this_machine() {
     let config = resolve(&[], &[]).unwrap();
-    assert_eq!(config.brokers, "localhost:9092");
+    assert_eq!(config.connection.brokers, "localhost:9092");
     assert_eq!(config.topics, ["users"]);
     let topics = |stats: &str, windows: &str| OutputConfig::Topics {
         stats: stats.to_owned(),
@@ -36,7 +36,7 @@ fn without_options_it_reads_users_and_writes_stats_on_this_machine() {
         ("users", "headcount-users")
     );
     assert_eq!((config.every_ms, config.from), (5_000, From::Earliest));
-    assert!(!config.exit_at_end && config.properties.is_empty());
+    assert!(!config.exit_at_end && config.connection.properties.is_empty());
 
     let config = resolve(&["-t", "a,b", "-o", "out"], &[]).unwrap();
     assert_eq!(config.topics, ["a", "b"]);
@@ -61,7 +61,7 @@ fn the_variables_of_the_tool_that_this_one_replaces_stand_in_for_options() {
         ("STATS_TOPIC", "numbers"),
     ];
     let config = resolve(&[], &aliases).unwrap();
-    assert_eq!(config.brokers, "kafka:1234");
+    assert_eq!(config.connection.brokers, "kafka:1234");
     assert_eq!(
         (config.topics[0].as_str(), config.job.as_str()),
         ("people", "people")
@@ -76,7 +76,10 @@ fn the_variables_of_the_tool_that_this_one_replaces_stand_in_for_options() {
     assert_eq!(stats_of(config), "numbers");
     let config = resolve(&["-b", "b:1", "-t", "t", "-o", "o"], &aliases).unwrap();
     assert_eq!(
-        (config.brokers.as_str(), config.topics[0].as_str()),
+        (
+            config.connection.brokers.as_str(),
+            config.topics[0].as_str()
+        ),
         ("b:1", "t")
     );
     assert_eq!(stats_of(config), "o");
@@ -110,7 +113,7 @@ fn refused_broker(broker: &str) -> Option<String> {
         }
         Err(other) => panic!("{broker}: {other:?}"),
         Ok(config) => {
-            assert_eq!(config.brokers, broker);
+            assert_eq!(config.connection.brokers, broker);
             None
         }
     }
@@ -185,7 +188,7 @@ fn properties_that_would_break_the_rules_about_offsets_and_finals_are_refused_by
         }
     }
     let given = ["-X", "sasl.password=a=b", "--property", " linger.ms=7"];
-    let properties = resolve(&given, &[]).unwrap().properties;
+    let properties = resolve(&given, &[]).unwrap().connection.properties;
     let expected = [("sasl.password", "a=b"), ("linger.ms", "7")];
     assert_eq!(
         properties,

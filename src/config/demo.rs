@@ -1,0 +1,100 @@
+//! The configuration of `demo`.
+
+use super::{Counting, From, OutputConfig, RunConfig};
+use crate::cli::demo::DemoArgs;
+use crate::error::Failure;
+use crate::generate::Plan;
+use crate::io::kafka_client::Connection;
+use crate::limits::{DEMO_MAX_S, DEMO_RATE_MAX, MAX_THREADS, TICK_MAX_MS, TICK_MIN_MS};
+
+/// The configuration of `demo`.
+#[derive(Debug, Clone)]
+pub struct DemoConfig {
+    /// Input topic.
+    pub topic: String,
+    /// Output topics.
+    pub output: OutputConfig,
+    /// The traffic.
+    pub plan: Plan,
+    /// Frames a second.
+    pub rate: u32,
+    /// How long to run, in milliseconds; for ever if absent.
+    pub run_for_ms: Option<u64>,
+    every_ms: u64,
+    counting: Counting,
+}
+
+impl DemoConfig {
+    /// Checks the options of `demo`. Its traffic starts at `now_ms`, unix time in milliseconds.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about the first thing that makes no sense.
+    pub fn resolve(args: &DemoArgs, now_ms: u64) -> Result<Self, Failure> {
+        let usage = |text: String| Err(Failure::Usage(text));
+        if !(1..=DEMO_RATE_MAX).contains(&args.rate) {
+            return usage(format!(
+                "--rate must be 1 to {DEMO_RATE_MAX}, not {}",
+                args.rate
+            ));
+        }
+        if !(1..=MAX_THREADS).contains(&args.threads) {
+            return usage(format!(
+                "--threads must be 1 to {MAX_THREADS}, not {}",
+                args.threads
+            ));
+        }
+        let every_ms = args.every.as_millis() as u64;
+        if !(TICK_MIN_MS..=TICK_MAX_MS).contains(&every_ms) {
+            return usage("--every must be 100ms to 1h".to_owned());
+        }
+        let run_for_ms = args.run_for.map(|d| d.as_millis() as u64);
+        if run_for_ms.is_some_and(|ms| ms > DEMO_MAX_S * 1_000) {
+            return usage(format!(
+                "--for must be at most {} days",
+                DEMO_MAX_S / 86_400
+            ));
+        }
+        let plan = Plan {
+            frames: u64::from(args.rate) * DEMO_MAX_S,
+            users: args.users,
+            start: (now_ms / 1_000) as u32,
+            span_ms: DEMO_MAX_S * 1_000,
+            seed: args.seed,
+            ..Plan::default()
+        };
+        plan.check()
+            .map_err(|error| Failure::Usage(error.to_string()))?;
+        Ok(Self {
+            topic: "users".to_owned(),
+            output: OutputConfig::Topics {
+                stats: "stats".to_owned(),
+                windows: "stats-windows".to_owned(),
+            },
+            plan,
+            rate: args.rate,
+            run_for_ms,
+            every_ms,
+            counting: Counting::standard(args.threads),
+        })
+    }
+
+    /// The service that the demo runs.
+    #[must_use]
+    pub fn service(&self, brokers: &str) -> RunConfig {
+        RunConfig {
+            connection: Connection {
+                brokers: brokers.to_owned(),
+                properties: Vec::new(),
+            },
+            topics: vec![self.topic.clone()],
+            output: self.output.clone(),
+            job: self.topic.clone(),
+            group: "headcount-demo".to_owned(),
+            every_ms: self.every_ms,
+            from: From::Earliest,
+            exit_at_end: false,
+            counting: self.counting.clone(),
+        }
+    }
+}

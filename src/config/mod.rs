@@ -1,0 +1,13 @@
+//! Options as typed become one checked, immutable configuration. Nothing is opened here.
+
+mod count;
+mod counting;
+mod demo;
+mod kafka;
+mod run;
+
+pub use count::CountConfig;
+pub use counting::Counting;
+pub use demo::DemoConfig;
+pub use kafka::environment_properties;
+pub use run::{From, OutputConfig, RunConfig};

@@ -1,0 +1,149 @@
+//! The configuration of `run`.
+
+use jiff::Timestamp;
+
+use super::Counting;
+use super::kafka::{check_topic, choose, connection, topic_names};
+use crate::cli::run::RunArgs;
+use crate::engine::calendar::Period;
+use crate::engine::catalog::Emission;
+use crate::error::Failure;
+use crate::io::kafka_client::Connection;
+use crate::limits::{TICK_MAX_MS, TICK_MIN_MS};
+
+/// The configuration of `run`.
+#[derive(Debug, Clone)]
+pub struct RunConfig {
+    /// How to reach the brokers.
+    pub connection: Connection,
+    /// Input topics, at least one, each once.
+    pub topics: Vec<String>,
+    /// Where records go.
+    pub output: OutputConfig,
+    /// The job's name.
+    pub job: String,
+    /// Consumer group for committed offsets.
+    pub group: String,
+    /// Time between two ticks, in milliseconds.
+    pub every_ms: u64,
+    /// Where to start.
+    pub from: From,
+    /// Whether the run ends at the high watermarks of its start.
+    pub exit_at_end: bool,
+    /// How frames are counted.
+    pub counting: Counting,
+}
+
+/// Where records go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OutputConfig {
+    /// To standard output, one a line.
+    Stdout,
+    /// To two topics.
+    Topics {
+        /// Ticks.
+        stats: String,
+        /// Calendar windows.
+        windows: String,
+    },
+}
+
+/// Where reading starts in each partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum From {
+    /// At the first offset that is still there.
+    Earliest,
+    /// At what is published from now on.
+    Latest,
+    /// At the first record whose own time is at or after this unix time in milliseconds.
+    Time(i64),
+}
+
+impl RunConfig {
+    /// Checks the options of `run`. `env` looks up the aliases of the tool that this one replaces.
+    ///
+    /// # Errors
+    ///
+    /// One sentence about the first thing that makes no sense.
+    pub fn resolve(args: &RunArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
+        let topic = choose(args.topic.as_deref(), &env, "USERS_TOPIC", "users");
+        let topics = topic_names(&topic)?;
+        let stats = choose(args.output.as_deref(), &env, "STATS_TOPIC", "stats");
+        let output = output(&stats, args, &topics)?;
+        let job = args.job.clone().unwrap_or_else(|| topics.join(","));
+        if job.is_empty() || job.contains(['|', '\n']) {
+            return Err(Failure::Usage(
+                "--job must be a name without | and line breaks: it is part of the records' keys"
+                    .to_owned(),
+            ));
+        }
+        let every_ms = args.every.as_millis() as u64;
+        if !(TICK_MIN_MS..=TICK_MAX_MS).contains(&every_ms) {
+            return Err(Failure::Usage("--every must be 100ms to 1h".to_owned()));
+        }
+        let group = args.group.clone();
+        let group = group.unwrap_or_else(|| format!("headcount-{job}"));
+        if group.is_empty() {
+            return Err(Failure::Usage(
+                "--group must be a name, not nothing".to_owned(),
+            ));
+        }
+        Ok(Self {
+            connection: connection(&args.kafka, &env)?,
+            topics,
+            output,
+            group,
+            job,
+            every_ms,
+            from: start(&args.from)?,
+            exit_at_end: args.exit_at_end,
+            counting: Counting::resolve(&args.engine, Emission::Live, Period::all_bits())?,
+        })
+    }
+}
+
+fn output(stats: &str, args: &RunArgs, topics: &[String]) -> Result<OutputConfig, Failure> {
+    if stats == "-" {
+        return match args.windows_output {
+            None => Ok(OutputConfig::Stdout),
+            Some(_) => Err(Failure::Usage(
+                "--output - prints the windows too; leave out --windows-output".to_owned(),
+            )),
+        };
+    }
+    let windows = args
+        .windows_output
+        .clone()
+        .unwrap_or_else(|| format!("{stats}-windows"));
+    check_topic("--output", stats)?;
+    check_topic("--windows-output", &windows)?;
+    if stats == windows {
+        return Err(Failure::Usage(
+            "--output and --windows-output must differ: the windows topic is compacted".to_owned(),
+        ));
+    }
+    if let Some(topic) = topics.iter().find(|t| **t == stats || **t == windows) {
+        return Err(Failure::Usage(format!(
+            "'{topic}' cannot be both read and written; choose another --output"
+        )));
+    }
+    Ok(OutputConfig::Topics {
+        stats: stats.to_owned(),
+        windows,
+    })
+}
+
+fn start(from: &str) -> Result<From, Failure> {
+    match from {
+        "earliest" => Ok(From::Earliest),
+        "latest" => Ok(From::Latest),
+        time => time
+            .parse::<Timestamp>()
+            .map(|t| From::Time(t.as_millisecond()))
+            .map_err(|_| {
+                Failure::Usage(format!(
+                    "--from '{from}': give earliest, latest, or a time such as 2026-01-31T12:00:00Z"
+                ))
+            }),
+    }
+}
