@@ -18,3 +18,4 @@ pub mod io;
 pub mod limits;
 pub mod observe;
 pub mod run;
+pub mod view;

@@ -63,8 +63,11 @@ pub const FRAMES_PER_ROUND: usize = 1_024;
 pub const BYTES_PER_ROUND: usize = 4 << 20;
 /// Longest wait for one answer about metadata, watermarks or offsets, in milliseconds.
 pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
-/// Time between two looks for partitions that were added, in milliseconds.
-pub const SURVEY_EVERY_MS: u64 = 30_000;
+/// Shortest and longest time between two looks for partitions that were added and for the lag, in milliseconds; between
+/// these it is that between two ticks.
+pub const SURVEY_MIN_MS: u64 = 1_000;
+/// See [`SURVEY_MIN_MS`].
+pub const SURVEY_MAX_MS: u64 = 30_000;
 /// First and longest wait between two tries to reach the brokers, in milliseconds (doubled in between).
 pub const BACKOFF_MIN_MS: u64 = 500;
 /// See [`BACKOFF_MIN_MS`].
@@ -86,6 +89,24 @@ pub const LOG_LINES_PER_WINDOW: u32 = 5;
 /// See [`LOG_LINES_PER_WINDOW`], in milliseconds.
 pub const LOG_WINDOW_MS: u64 = 10_000;
 
+/// Ticks that a live view remembers for its sparks.
+pub const VIEW_BEATS_MAX: usize = 1_024;
+/// Happenings that a live view remembers.
+pub const VIEW_NEWS_MAX: usize = 256;
+/// Log lines that wait for a live view; the oldest give way.
+pub const VIEW_LOG_LINES_MAX: usize = 256;
+/// Ticks and window records that a live view reads back when it starts.
+pub const VIEW_TAIL_RECORDS: i64 = 512;
+/// Records that a live view takes between two drawings.
+pub const VIEW_RECORDS_PER_STEP: usize = 64;
+/// Longest time between two drawings of a live view, in milliseconds.
+pub const VIEW_REDRAW_MS: u64 = 250;
+
+/// Columns of a live view's picture.
+pub const PICTURE_COLUMNS: u16 = 100;
+/// Lines of a live view's picture.
+pub const PICTURE_ROWS: u16 = 32;
+
 /// Newest windows of a period that a table for people shows.
 pub const TABLE_ROWS: usize = 24;
 /// Time between two looks of the progress bar, in milliseconds.
@@ -95,21 +116,24 @@ pub const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Files that one `count` reads side by side (each holds a descriptor and a buffer).
 pub const MAX_FILES: usize = 1_024;
 
-/// Bytes that one mock partition holds before it forgets its oldest records, and what the demo leaves unread in it
-/// at the most. The mock cluster cannot replay what it forgot, so the demo must never reach the former.
-pub const MOCK_PARTITION_BYTES: usize = 5 << 20;
+/// Bytes that one mock partition holds before it forgets its oldest records, and what the demo leaves unread in all of
+/// them at the most. The mock cluster cannot replay what it forgot, so the demo must never reach the former.
+pub const MOCK_PARTITION_BYTES: u64 = 5 << 20;
 /// See [`MOCK_PARTITION_BYTES`].
-pub const DEMO_UNREAD_BYTES: usize = 2 << 20;
+pub const DEMO_UNREAD_BYTES: u64 = 4 << 20;
 
 /// Partitions of the demo's topic.
 pub const DEMO_PARTITIONS: usize = 4;
 /// Most frames a second in the demo.
 pub const DEMO_RATE_MAX: u32 = 5_000;
+/// How many times the usual traffic a burst of the demo is.
+pub const DEMO_BURST_FACTOR: u32 = 10;
+/// How long a burst of the demo lasts, in milliseconds.
+pub const DEMO_BURST_MS: u64 = 10_000;
+/// Commands under way to the demo's producer.
+pub const DEMO_COMMANDS: usize = 16;
 /// Longest demo, in seconds.
 pub const DEMO_MAX_S: u64 = 7 * 86_400;
-/// How far behind the newest frame the demo's exact counts still take one, in seconds.
-pub const DEMO_DISORDER_S: u32 = 3_600;
-
 const _: () = assert!(MAX_THREADS <= PAGES);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,
@@ -122,4 +146,4 @@ const _: () = assert!(
 );
 const _: () = assert!(SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
 const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);
-const _: () = assert!(DEMO_UNREAD_BYTES * 2 < MOCK_PARTITION_BYTES);
+const _: () = assert!(DEMO_UNREAD_BYTES + DEMO_UNREAD_BYTES / 8 < MOCK_PARTITION_BYTES);

@@ -8,7 +8,7 @@ use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use headcount::cli::kafka::KafkaArgs;
 use headcount::cli::{Cli, Command, one_sentence};
-use headcount::config::{CountConfig, DemoConfig, RunConfig, environment_properties};
+use headcount::config::{CountConfig, DemoConfig, RunConfig, TopConfig, environment_properties};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::{generate, observe, run};
@@ -44,20 +44,31 @@ fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
         Command::Run(mut args) => {
             add_environment(&mut args.kafka);
-            let config = RunConfig::resolve(&args, |name| std::env::var(name).ok())?;
+            let config = RunConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals()?;
-            run::service::run(&config, Arc::new(SystemClock::new()), &stop)
+            let gauges = run::service::Gauges::default();
+            run::service::run(&config, Arc::new(SystemClock::new()), &stop, &gauges)
         }
         Command::Count(args) => run::count::run(&CountConfig::resolve(&args)?),
         Command::Generate(args) => {
             let job = args.resolve().map_err(Failure::Usage)?;
             generate::run(&job, io::stdout().lock()).map_err(|e| Failure::Output(e.to_string()))
         }
+        Command::Top(mut args) => {
+            add_environment(&mut args.kafka);
+            let config = TopConfig::resolve(&args, env)?;
+            let stop = run::signals::stop_on_signals()?;
+            run::top::run(&config, &stop)
+        }
         Command::Demo(args) => {
-            let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms())?;
+            let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms(), &env)?;
             run::demo::run(&config, &run::signals::stop_on_signals()?)
         }
     }
+}
+
+fn env(name: &str) -> Option<String> {
+    std::env::var(name).ok()
 }
 
 /// Adds the properties that the environment gives, before those of the command line, so that these win.

@@ -5,12 +5,14 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration::parse_duration;
+use super::top::ViewArgs;
 
 /// Show it at work: a broker in memory, made-up traffic, live counts beside the true ones
 ///
 /// Needs nothing installed. Starts a mock Kafka cluster inside this process, sends made-up frames to it, counts them
-/// with the real service, reads the published ticks as any client would, and prints each beside the true count at the
-/// same offsets.
+/// with the real service, reads the published ticks as any client would, and shows each beside the true count at the
+/// same offsets. On a terminal it takes the whole screen, with keys to pause the traffic, to send ten times as much, and
+/// to send rubbish; elsewhere it writes lines of text.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = super::SEE_ALSO)]
 pub struct DemoArgs {
@@ -19,12 +21,16 @@ pub struct DemoArgs {
     #[arg(env = "HEADCOUNT_FOR", hide_env = true)]
     pub run_for: Option<Duration>,
 
+    /// Where to show it
+    #[command(flatten)]
+    pub view: ViewArgs,
+
     /// Frames sent a second, 1 to 5000
     #[arg(
         short,
         long,
         value_name = "PER_SECOND",
-        default_value_t = 500,
+        default_value_t = 1_000,
         env = "HEADCOUNT_RATE",
         hide_env = true,
         allow_negative_numbers = true
@@ -44,7 +50,7 @@ pub struct DemoArgs {
     pub users: u32,
 
     /// Time between two ticks
-    #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
     #[arg(env = "HEADCOUNT_EVERY", hide_env = true)]
     pub every: Duration,
 

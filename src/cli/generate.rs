@@ -45,6 +45,10 @@ pub struct GenerateArgs {
     #[arg(long, value_name = "N", default_value_t = 1)]
     seed: u64,
 
+    /// Choose who the users are: the same number gives the same ids in another traffic [default: the seed]
+    #[arg(long, value_name = "N")]
+    population: Option<u64>,
+
     /// Average size of a frame in bytes, 100 to 33554432; each is within an eighth of it
     #[arg(long, value_name = "BYTES", default_value_t = 2_048)]
     frame_bytes: u32,
@@ -150,6 +154,7 @@ impl GenerateArgs {
             start: self.start,
             span_ms,
             seed: self.seed,
+            population: self.population.unwrap_or(self.seed),
             frame_bytes: self.frame_bytes,
             late: self.late,
             delay_ms: millis(self.delay),

@@ -8,6 +8,7 @@ pub mod engine;
 pub mod generate;
 pub mod kafka;
 pub mod run;
+pub mod top;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
@@ -77,5 +78,6 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Count(count::CountArgs),
     Generate(generate::GenerateArgs),
+    Top(top::TopArgs),
     Demo(demo::DemoArgs),
 }

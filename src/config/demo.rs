@@ -1,23 +1,27 @@
 //! The configuration of `demo`.
 
-use super::{Counting, From, OutputConfig, RunConfig};
+use super::{Counting, From, OutputConfig, RunConfig, ViewConfig};
 use crate::cli::demo::DemoArgs;
 use crate::error::Failure;
 use crate::generate::Plan;
 use crate::io::kafka_client::Connection;
-use crate::limits::{DEMO_MAX_S, DEMO_RATE_MAX, MAX_THREADS, TICK_MAX_MS, TICK_MIN_MS};
+use crate::limits::{
+    DEMO_BURST_FACTOR, DEMO_MAX_S, DEMO_RATE_MAX, MAX_THREADS, TICK_MAX_MS, TICK_MIN_MS,
+};
 
 /// The configuration of `demo`.
 #[derive(Debug, Clone)]
 pub struct DemoConfig {
     /// Input topic.
     pub topic: String,
-    /// Output topics.
-    pub output: OutputConfig,
-    /// The traffic.
+    stats: String,
+    windows: String,
+    /// The traffic of a burst that never ends.
     pub plan: Plan,
     /// Frames a second.
     pub rate: u32,
+    /// Where to show it.
+    pub view: ViewConfig,
     /// How long to run, in milliseconds; for ever if absent.
     pub run_for_ms: Option<u64>,
     every_ms: u64,
@@ -30,7 +34,11 @@ impl DemoConfig {
     /// # Errors
     ///
     /// One sentence about the first thing that makes no sense.
-    pub fn resolve(args: &DemoArgs, now_ms: u64) -> Result<Self, Failure> {
+    pub fn resolve(
+        args: &DemoArgs,
+        now_ms: u64,
+        env: &impl Fn(&str) -> Option<String>,
+    ) -> Result<Self, Failure> {
         let usage = |text: String| Err(Failure::Usage(text));
         if !(1..=DEMO_RATE_MAX).contains(&args.rate) {
             return usage(format!(
@@ -56,27 +64,34 @@ impl DemoConfig {
             ));
         }
         let plan = Plan {
-            frames: u64::from(args.rate) * DEMO_MAX_S,
+            // A burst sends all of them, quiet traffic one in so many.
+            frames: u64::from(args.rate * DEMO_BURST_FACTOR) * DEMO_MAX_S,
             users: args.users,
             start: (now_ms / 1_000) as u32,
             span_ms: DEMO_MAX_S * 1_000,
             seed: args.seed,
+            population: args.seed,
             ..Plan::default()
         };
         plan.check()
             .map_err(|error| Failure::Usage(error.to_string()))?;
         Ok(Self {
             topic: "users".to_owned(),
-            output: OutputConfig::Topics {
-                stats: "stats".to_owned(),
-                windows: "stats-windows".to_owned(),
-            },
+            stats: "stats".to_owned(),
+            windows: "stats-windows".to_owned(),
             plan,
             rate: args.rate,
+            view: ViewConfig::resolve(&args.view, env),
             run_for_ms,
             every_ms,
             counting: Counting::standard(args.threads),
         })
+    }
+
+    /// Topics of the ticks and of the calendar windows.
+    #[must_use]
+    pub fn output_topics(&self) -> (&str, &str) {
+        (&self.stats, &self.windows)
     }
 
     /// The service that the demo runs.
@@ -85,10 +100,14 @@ impl DemoConfig {
         RunConfig {
             connection: Connection {
                 brokers: brokers.to_owned(),
-                properties: Vec::new(),
+                // The mock cluster answers a fetch that found nothing when its time is over, whatever comes meanwhile.
+                properties: vec![("fetch.wait.max.ms".to_owned(), "10".to_owned())],
             },
             topics: vec![self.topic.clone()],
-            output: self.output.clone(),
+            output: OutputConfig::Topics {
+                stats: self.stats.clone(),
+                windows: self.windows.clone(),
+            },
             job: self.topic.clone(),
             group: "headcount-demo".to_owned(),
             every_ms: self.every_ms,

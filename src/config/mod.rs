@@ -5,9 +5,11 @@ mod counting;
 mod demo;
 mod kafka;
 mod run;
+mod top;
 
 pub use count::CountConfig;
 pub use counting::Counting;
 pub use demo::DemoConfig;
 pub use kafka::environment_properties;
 pub use run::{From, OutputConfig, RunConfig};
+pub use top::{TopConfig, ViewConfig};

@@ -10,7 +10,7 @@ use super::uid::Uid;
 pub(super) struct FrameWriter {
     dice: Dice,
     fillers: Fillers,
-    seed: u64,
+    population: u64,
     /// The size to meet on average, bytes.
     size: u32,
     string_ts: Chance,
@@ -24,7 +24,7 @@ impl FrameWriter {
         Self {
             dice: Dice::new(plan.seed, Purpose::Frame),
             fillers: Fillers::new(&mut Dice::new(plan.seed, Purpose::Filler)),
-            seed: plan.seed,
+            population: plan.population,
             size: plan.frame_bytes,
             string_ts: Chance::new(plan.string_ts),
             float_ts: Chance::new(plan.float_ts),
@@ -101,7 +101,7 @@ impl FrameWriter {
             1..10 => b"\"uid\" : \"",
             _ => b"\"uid\":\"",
         });
-        Uid::new(user, self.seed).spell(&mut self.dice, &mut self.uid);
+        Uid::new(user, self.population).spell(&mut self.dice, &mut self.uid);
         self.uid.extend_from_slice(b"\",");
     }
 

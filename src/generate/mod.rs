@@ -14,7 +14,7 @@ mod uid;
 
 pub use calendar::Period;
 pub use traffic::{Sent, Traffic};
-pub use truth::{ByPeriod, Report, Trailing, Truth};
+pub use truth::{ByPeriod, LastSeen, Report, Trailing, Truth};
 pub use uid::uid_of;
 
 use std::fs::File;
@@ -48,6 +48,8 @@ pub struct Plan {
     pub span_ms: u64,
     /// Chooses one of the many traffics with the same figures.
     pub seed: u64,
+    /// Chooses who the users are: traffics of one population have the same ids, whatever their seeds.
+    pub population: u64,
     /// Average size of a frame without its line end, bytes, 100 to 33,554,432; each is within an eighth of it.
     pub frame_bytes: u32,
     /// Share of frames that arrive late, 0 to 1.
@@ -77,6 +79,7 @@ impl Default for Plan {
             start: 1_767_225_600,
             span_ms: 600_000,
             seed: 1,
+            population: 1,
             frame_bytes: 2_048,
             late: 0.1,
             delay_ms: 5_000,

@@ -24,8 +24,7 @@ pub struct Truth {
     frames: u64,
     first_ts: Option<u32>,
     last_ts: Option<u32>,
-    /// The greatest `ts` of each user; 0 for one never seen.
-    last_seen: Vec<u32>,
+    seen: LastSeen,
     /// One for each of [`Period::ALL`].
     windows: [Windows; 6],
 }
@@ -114,7 +113,7 @@ impl Truth {
             frames: 0,
             first_ts: None,
             last_ts: None,
-            last_seen: Vec::new(),
+            seen: LastSeen::default(),
             windows: Default::default(),
         }
     }
@@ -130,36 +129,17 @@ impl Truth {
         let last_ts = self.last_ts.map_or(ts, |last| last.max(ts));
         self.last_ts = Some(last_ts);
 
-        let index = user as usize;
-        if index >= self.last_seen.len() {
-            self.last_seen.resize(index + 1, 0);
-        }
-        self.last_seen[index] = self.last_seen[index].max(ts);
-
+        self.seen.add(user, ts);
         let horizon = i64::from(last_ts) - i64::from(self.disorder_s);
         for (period, windows) in Period::ALL.into_iter().zip(&mut self.windows) {
             windows.add(period, user, i64::from(ts), horizon);
         }
     }
 
-    /// Distinct users of the trailing windows as of a unix second from the greatest `ts` on. (Of an earlier
-    /// one the counts are too low: a user's later sighting hides the one before.)
+    /// Distinct users of the trailing windows as of a unix second from the greatest `ts` on, as
+    /// [`LastSeen::trailing`].
     pub fn trailing(&self, as_of: u32) -> Trailing {
-        let count = |period: Period| {
-            let since = period.before(i64::from(as_of));
-            self.last_seen
-                .iter()
-                .filter(|&&ts| ts > 0 && i64::from(ts) > since)
-                .count() as u32
-        };
-        Trailing {
-            last_minute: count(Period::Minute),
-            last_hour: count(Period::Hour),
-            last_day: count(Period::Day),
-            last_week: count(Period::Week),
-            last_month: count(Period::Month),
-            last_year: count(Period::Year),
-        }
+        self.seen.trailing(as_of)
     }
 
     /// The greatest `ts` so far, unix seconds.
@@ -173,7 +153,7 @@ impl Truth {
             .last_ts
             .map(|as_of| self.trailing(as_of))
             .unwrap_or_default();
-        let unique = self.last_seen.iter().filter(|&&ts| ts > 0).count() as u32;
+        let unique = self.seen.users();
         let counts = self.windows.map(Windows::finish);
         Report {
             frames: self.frames,
@@ -183,6 +163,49 @@ impl Truth {
             windows: ByPeriod::of(&counts, |count| count.users),
             window_frames: ByPeriod::of(&counts, |count| count.frames),
             trailing,
+        }
+    }
+}
+
+/// When each user was seen last: enough for the trailing windows, and in any order of the frames.
+#[derive(Debug, Default)]
+pub struct LastSeen {
+    /// The greatest `ts` of each user; 0 for one never seen.
+    greatest: Vec<u32>,
+}
+
+impl LastSeen {
+    /// Takes note of user number `user` (an array is kept up to the greatest) at `ts`, unix seconds from 1.
+    pub fn add(&mut self, user: u32, ts: u32) {
+        let index = user as usize;
+        if index >= self.greatest.len() {
+            self.greatest.resize(index + 1, 0);
+        }
+        self.greatest[index] = self.greatest[index].max(ts);
+    }
+
+    /// Users seen at least once.
+    pub fn users(&self) -> u32 {
+        self.greatest.iter().filter(|&&ts| ts > 0).count() as u32
+    }
+
+    /// Distinct users of the trailing windows as of a unix second from the greatest `ts` on. (Of an earlier
+    /// one the counts are too low: a user's later sighting hides the one before.)
+    pub fn trailing(&self, as_of: u32) -> Trailing {
+        let count = |period: Period| {
+            let since = period.before(i64::from(as_of));
+            self.greatest
+                .iter()
+                .filter(|&&ts| ts > 0 && i64::from(ts) > since)
+                .count() as u32
+        };
+        Trailing {
+            last_minute: count(Period::Minute),
+            last_hour: count(Period::Hour),
+            last_day: count(Period::Day),
+            last_week: count(Period::Week),
+            last_month: count(Period::Month),
+            last_year: count(Period::Year),
         }
     }
 }

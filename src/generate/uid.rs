@@ -27,10 +27,10 @@ pub(super) struct Uid {
     digits: [u8; 19],
 }
 
-/// The decoded id of user number `user` in the traffic of `seed`: 19 hexadecimal digits, which about one user
+/// The decoded id of user number `user` in a population: 19 hexadecimal digits, which about one user
 /// in ten has behind a prefix of other characters. No two numbers share an id.
-pub fn uid_of(user: u32, seed: u64) -> String {
-    let uid = Uid::new(user, seed);
+pub fn uid_of(user: u32, population: u64) -> String {
+    let uid = Uid::new(user, population);
     let mut text = String::with_capacity(32);
     text.push_str(uid.prefix);
     text.extend(uid.digits.iter().map(|&digit| char::from(digit)));
@@ -38,8 +38,8 @@ pub fn uid_of(user: u32, seed: u64) -> String {
 }
 
 impl Uid {
-    pub(super) fn new(user: u32, seed: u64) -> Self {
-        let high = mix(u64::from(user) ^ mix(seed));
+    pub(super) fn new(user: u32, population: u64) -> Self {
+        let high = mix(u64::from(user) ^ mix(population));
         let low = mix(high);
         let mut digits = [0; 19];
         for (i, digit) in digits.iter_mut().enumerate() {

@@ -3,10 +3,14 @@
 pub mod happenings;
 pub mod limiter;
 pub mod rejects;
+pub mod screen;
 
 use std::io::{self, IsTerminal};
 
-use tracing_subscriber::filter::LevelFilter;
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
 
@@ -18,13 +22,19 @@ pub fn init(format: Option<LogFormat>) {
     } else {
         LogFormat::Json
     });
-    let builder = tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_target(false)
-        .with_max_level(LevelFilter::INFO);
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|v| !v.is_empty());
-    let _ = match format {
-        LogFormat::Text => builder.with_ansi(is_terminal && !no_color).try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
+    let written = tracing_subscriber::fmt::layer()
+        .with_writer(io::stderr)
+        .with_target(false);
+    let written = match format {
+        LogFormat::Text => written.with_ansi(is_terminal && !no_color).boxed(),
+        LogFormat::Json => written.json().flatten_event(true).boxed(),
     };
+    // Lines that do not go to the terminal cannot spoil a live view there.
+    let is_kept = move || is_terminal && screen::is_taken();
+    let _ = tracing_subscriber::registry()
+        .with(LevelFilter::INFO)
+        .with(written.with_filter(dynamic_filter_fn(move |_, _| !is_kept())))
+        .with(screen::Keep.with_filter(dynamic_filter_fn(move |_, _| is_kept())))
+        .try_init();
 }

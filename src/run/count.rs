@@ -14,7 +14,7 @@ use crate::engine::admit::Admission;
 use crate::engine::barrier::Answer;
 use crate::engine::catalog::Ask;
 use crate::engine::frame::Verdict;
-use crate::engine::report::record::{Coalesced, Recorder};
+use crate::engine::report::record::Recorder;
 use crate::error::Failure;
 use crate::io::clock::{Clock, SystemClock};
 use crate::io::print::{Printer, printer};
@@ -132,8 +132,7 @@ impl Publisher for Print {
         for output in self.recorder.windows(snapshot, answer, partitions, 0) {
             self.printer.window(&output.record).map_err(write)?;
         }
-        let none = Coalesced::default();
-        if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, none) {
+        if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, None) {
             self.printer.finish(&stats).map_err(write)?;
         }
         Ok(())

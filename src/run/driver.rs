@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::pipeline::{Broken, Pipeline};
+use super::reporter::Intake;
 use crate::engine::admit::{Admission, PartitionIndex};
 use crate::engine::catalog::Ask;
 use crate::engine::decode::{Decoder, Fields};
@@ -15,6 +16,8 @@ pub struct Driver {
     pub admission: Admission,
     pipeline: Pipeline,
     partitions: Arc<[String]>,
+    /// What the next barrier tells of the reading.
+    pub intake: Intake,
     gate: Box<dyn FnMut()>,
 }
 
@@ -33,6 +36,7 @@ impl Driver {
             admission,
             pipeline,
             partitions: Arc::new([]),
+            intake: Intake::default(),
             gate,
         }
     }
@@ -66,6 +70,7 @@ impl Driver {
         offset: i64,
         payload: Option<&[u8]>,
     ) -> Result<(Verdict, Option<EventTime>), Broken> {
+        self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
         if let Some(sighting) = self.admission.admit(partition, offset + 1, verdict) {
             self.pipeline.record(sighting)?;
@@ -85,7 +90,8 @@ impl Driver {
         loop {
             let barrier = self.admission.barrier(ask);
             let more = barrier.more;
-            self.pipeline.barrier(barrier, &self.partitions)?;
+            self.pipeline
+                .barrier(barrier, &self.partitions, self.intake)?;
             if !more {
                 return Ok(());
             }

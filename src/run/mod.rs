@@ -10,6 +10,8 @@ mod scout;
 pub mod service;
 pub mod signals;
 mod stdout_sink;
+pub mod top;
+mod viewing;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

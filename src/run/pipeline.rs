@@ -8,7 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::reporter::{Publisher, Report, Reporter, ToReporter};
+use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
 use crate::engine::barrier::{Answer, Barrier, Question};
 use crate::engine::calendar::Calendar;
 use crate::engine::frame::Sighting;
@@ -95,7 +95,12 @@ impl Pipeline {
     /// # Errors
     ///
     /// [`Broken`] when a thread has died; [`Self::finish`] tells why.
-    pub fn barrier(&mut self, barrier: Barrier, partitions: &Arc<[String]>) -> Result<(), Broken> {
+    pub fn barrier(
+        &mut self,
+        barrier: Barrier,
+        partitions: &Arc<[String]>,
+        intake: Intake,
+    ) -> Result<(), Broken> {
         let question = Arc::new(barrier.question);
         for shard in 0..self.router.shards() {
             if self.router.has_sightings(shard) {
@@ -108,6 +113,7 @@ impl Pipeline {
         let report = Report {
             snapshot: barrier.snapshot,
             partitions: Arc::clone(partitions),
+            intake,
         };
         self.reports
             .send(ToReporter::Report(Box::new(report)))

@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
-use super::reporter::{Publisher, Report};
+use super::reporter::{Intake, Publisher, Report};
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
 use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
-use crate::engine::report::record::{Recorder, window_key};
+use crate::engine::report::record::{ProcessRecord, Recorder, window_key};
 use crate::error::Failure;
 use crate::io::clock::Clock;
+use crate::io::process::usage;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
@@ -119,6 +120,17 @@ impl ServicePublisher {
         }
     }
 
+    fn process(&self, intake: Intake) -> ProcessRecord {
+        let usage = usage();
+        ProcessRecord {
+            uptime_ms: self.clock.monotonic_ms(),
+            cpu_ms: usage.map(|u| u.cpu_ms),
+            resident_bytes: usage.map(|u| u.resident_bytes),
+            read_bytes: intake.read_bytes,
+            lag: intake.lag,
+        }
+    }
+
     fn put<T: serde::Serialize>(
         &mut self,
         kind: Kind,
@@ -180,11 +192,11 @@ impl Publisher for ServicePublisher {
     fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure> {
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let now_ms = self.clock.unix_ms();
-        let coalesced = self.outbox.coalesced();
+        let health = Some((self.outbox.coalesced(), self.process(report.intake)));
         // The tick first: its number is in the provisional records that go with it.
         let stats = self
             .recorder
-            .stats(snapshot, answer, partitions, now_ms, coalesced);
+            .stats(snapshot, answer, partitions, now_ms, health);
         if let Some(stats) = stats {
             self.put(Kind::Tick, self.job.clone(), &stats)?;
         }
@@ -342,6 +354,7 @@ mod tests {
             let report = Report {
                 snapshot: barrier.snapshot,
                 partitions: Arc::new(["0".to_owned()]),
+                intake: Intake::default(),
             };
             self.publisher.publish(&report, &answer).unwrap();
         }

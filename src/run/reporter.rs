@@ -8,6 +8,15 @@ use crossbeam_channel::{Receiver, RecvTimeoutError};
 use crate::engine::barrier::{Answer, Snapshot};
 use crate::error::Failure;
 
+/// How the reading goes, as far as the counts do not tell.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Intake {
+    /// Bytes of the frames read since the start.
+    pub read_bytes: u64,
+    /// Frames published and not yet read; `None` while that is not known.
+    pub lag: Option<u64>,
+}
+
 /// A barrier as the reporter sees it.
 #[derive(Debug)]
 pub struct Report {
@@ -15,6 +24,8 @@ pub struct Report {
     pub snapshot: Snapshot,
     /// The partitions' names, by index.
     pub partitions: Arc<[String]>,
+    /// How the reading goes.
+    pub intake: Intake,
 }
 
 /// A message to the reporter.

@@ -1,7 +1,7 @@
 //! `headcount run`: from Kafka to Kafka, until told to stop.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use super::driver::Driver;
@@ -24,10 +24,17 @@ use crate::io::source::kafka::{KafkaSource, Surveyed};
 use crate::io::source::{Event, Source};
 use crate::limits::{
     BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
-    SURVEY_EVERY_MS, UNREACHABLE_END_MS,
+    SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::{Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable};
 use crate::observe::rejects::RejectLog;
+
+/// What others in the process may watch of a running service.
+#[derive(Debug, Default)]
+pub struct Gauges {
+    /// Bytes of the frames read since the start.
+    pub read_bytes: AtomicU64,
+}
 
 /// Runs the service until `stop` is raised, or with `exit_at_end` until everything is counted.
 ///
@@ -35,7 +42,12 @@ use crate::observe::rejects::RejectLog;
 ///
 /// Bad options for the client library, an end that cannot be reached, finals that the output never took, or a failure
 /// of the program itself.
-pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Result<(), Failure> {
+pub fn run(
+    config: &RunConfig,
+    clock: Arc<dyn Clock>,
+    stop: &Arc<Stop>,
+    gauges: &Gauges,
+) -> Result<(), Failure> {
     let connection = config.connection.clone();
     connection.check()?;
     let (source, surveyor) =
@@ -63,6 +75,7 @@ pub fn run(config: &RunConfig, clock: Arc<dyn Clock>, stop: &Arc<Stop>) -> Resul
         config,
         clock: &*clock,
         stop,
+        gauges,
         source,
         driver: Driver::new(counting.fields.clone(), admission, pipeline, gate),
         scout,
@@ -122,6 +135,7 @@ struct Run<'a> {
     config: &'a RunConfig,
     clock: &'a dyn Clock,
     stop: &'a Stop,
+    gauges: &'a Gauges,
     source: KafkaSource,
     driver: Driver,
     scout: Scout,
@@ -157,6 +171,8 @@ impl Run<'_> {
                     Err(Broken) => return Ok(Ended::Broken),
                 }
             };
+            let read_bytes = self.driver.intake.read_bytes;
+            self.gauges.read_bytes.store(read_bytes, Ordering::Relaxed);
             if self.tick_if_due().is_err() {
                 return Ok(Ended::Broken);
             }
@@ -266,7 +282,8 @@ impl Run<'_> {
     fn survey(&mut self) -> Result<(), Failure> {
         let now_ms = self.clock.monotonic_ms();
         if now_ms >= self.next_survey_ms {
-            self.next_survey_ms = now_ms + SURVEY_EVERY_MS;
+            let every_ms = self.config.every_ms.clamp(SURVEY_MIN_MS, SURVEY_MAX_MS);
+            self.next_survey_ms = now_ms + every_ms;
             let admission = &self.driver.admission;
             let indices = 0..self.driver.partitions().len();
             self.scout.ask(indices.map(|i| admission.next_offset(i)));
@@ -274,6 +291,7 @@ impl Run<'_> {
         match self.scout.take() {
             None => Ok(()),
             Some((Err(why), _)) => {
+                self.driver.intake.lag = None;
                 self.lose_touch(&why);
                 Ok(())
             }
@@ -281,9 +299,23 @@ impl Run<'_> {
                 if std::mem::take(&mut self.is_unreachable) {
                     ReachedAgain.emit();
                 }
-                self.take_in(&partitions, &offsets_when_asked)
+                self.take_in(&partitions, &offsets_when_asked)?;
+                self.driver.intake.lag = Some(self.lag(&partitions));
+                Ok(())
             }
         }
+    }
+
+    /// Frames that the brokers have and that are not read yet.
+    fn lag(&self, partitions: &[Surveyed]) -> u64 {
+        let each = partitions.iter().filter_map(|surveyed| {
+            let index = self.source.index(surveyed.topic, surveyed.partition)?;
+            // Nothing read since the start: then it is where reading begins.
+            let next_offset = self.driver.admission.next_offset(index);
+            let position = surveyed.position.unwrap_or(next_offset);
+            Some((surveyed.high - position).max(0) as u64)
+        });
+        each.sum()
     }
 
     fn take_in(

@@ -11,10 +11,10 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::time::Duration;
 
-type Cluster = MockCluster<'static, DefaultProducerContext>;
+pub type Cluster = MockCluster<'static, DefaultProducerContext>;
 
 /// A cluster of three with the topics of a job: the mock does not create any at a client's wish.
-fn cluster(name: &str, partitions: i32) -> (Cluster, Job) {
+pub fn cluster(name: &str, partitions: i32) -> (Cluster, Job) {
     let cluster = MockCluster::new(3).expect("a mock cluster");
     let job = Job::new(&cluster.bootstrap_servers(), name);
     for (topic, partitions) in [(&job.topic, partitions), (&job.stats, 1), (&job.windows, 1)] {
@@ -24,7 +24,7 @@ fn cluster(name: &str, partitions: i32) -> (Cluster, Job) {
 }
 
 /// Twenty seconds of event time a batch.
-fn batch(number: u32, partitions: u32) -> Vec<Frame> {
+pub fn batch(number: u32, partitions: u32) -> Vec<Frame> {
     let frame = |n: u32| {
         let partition = (n % partitions) as i32;
         match n {

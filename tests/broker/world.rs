@@ -71,7 +71,7 @@ pub fn traffic(plan: &Plan, partitions: i32) -> Vec<Frame> {
         frames.push(Frame {
             partition: frames.len() as i32 % partitions,
             says: Says::Seen {
-                user: uid_of(sent.user, plan.seed),
+                user: uid_of(sent.user, plan.population),
                 ts: sent.ts,
             },
             payload: Some(frame.clone()),

@@ -9,7 +9,7 @@ use headcount::engine::barrier::{Answer, Question, Snapshot};
 use headcount::engine::calendar::{Calendar, Period, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::frame::{Sighting, Verdict};
-use headcount::engine::report::record::{Coalesced, Recorder, Service};
+use headcount::engine::report::record::{Coalesced, ProcessRecord, Recorder, Service};
 use headcount::engine::route::{Router, page_ranges};
 use headcount::engine::shard::Shard;
 use headcount::engine::sketch::Precision;
@@ -276,7 +276,8 @@ impl World {
             snapshot, answer, ..
         } in joined
         {
-            let stats = recorder.stats(snapshot, answer, &partitions, 7, Coalesced::default());
+            let health = (Coalesced::default(), ProcessRecord::default());
+            let stats = recorder.stats(snapshot, answer, &partitions, 7, Some(health));
             records.extend(stats.map(|stats| serde_json::to_string(&stats).unwrap()));
             for output in recorder.windows(snapshot, answer, &partitions, 7) {
                 records.push(serde_json::to_string(&output.record).unwrap());

@@ -147,7 +147,7 @@ fn every_frame_says_what_was_meant() {
             let found = read(&frame);
             assert_eq!(
                 (found.uid, found.ts),
-                (uid_of(sent.user, plan.seed), sent.ts)
+                (uid_of(sent.user, plan.population), sent.ts)
             );
             assert!(sent.user < plan.users);
             assert!(!frame.contains(&b'\n') && !frame.contains(&b'\r'));
@@ -181,6 +181,7 @@ fn the_bytes_of_a_plan_are_pinned() {
         very_late: 0.1,
         span_ms: 2 * YEAR_MS,
         seed: 7,
+        population: 7,
         ..plan
     };
     assert_eq!(xxh3_64(&bytes(&plan)), 3_767_462_502_038_708_460);
@@ -358,7 +359,7 @@ fn every_trap_occurs() {
     };
     let mut count: BTreeMap<&str, usize> = BTreeMap::new();
     for (frame, sent) in frames(&plan) {
-        for (trap, sprung) in traps(&frame, &uid_of(sent.user, plan.seed)) {
+        for (trap, sprung) in traps(&frame, &uid_of(sent.user, plan.population)) {
             *count.entry(trap).or_default() += usize::from(sprung);
         }
     }

@@ -13,3 +13,4 @@ mod data;
 mod generate;
 mod json_suite;
 mod tidy;
+mod view;

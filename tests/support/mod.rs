@@ -11,6 +11,7 @@
 pub mod broker;
 pub mod kafka;
 pub mod process;
+pub mod terminal;
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

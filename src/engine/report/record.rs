@@ -75,6 +75,21 @@ pub struct Emitted {
     epoch: u64,
 }
 
+/// How a service itself fares: for people and monitoring, no part of the counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct ProcessRecord {
+    /// Time since the start, milliseconds.
+    pub uptime_ms: u64,
+    /// CPU time of all threads since the start, milliseconds; `None` where the system does not tell.
+    pub cpu_ms: Option<u64>,
+    /// Resident memory, bytes; `None` where the system does not tell.
+    pub resident_bytes: Option<u64>,
+    /// Bytes of the frames read since the start.
+    pub read_bytes: u64,
+    /// Frames that were published and not yet read at the moment of the tick; `None` before the brokers have told.
+    pub lag: Option<u64>,
+}
+
 /// One tick: the trailing windows.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct StatsRecord {
@@ -109,6 +124,8 @@ pub struct StatsRecord {
     pub frames: LedgerRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     coalesced: Option<Coalesced>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    process: Option<ProcessRecord>,
     precision: u8,
     /// The zone.
     pub tz: String,
@@ -260,14 +277,15 @@ impl Recorder {
         }
     }
 
-    /// The tick of a barrier, if it asked for trailing windows. `partitions` names the partitions by index.
+    /// The tick of a barrier, if it asked for trailing windows. `partitions` names the partitions by index; `health` is
+    /// a service's.
     pub fn stats(
         &mut self,
         snapshot: &Snapshot,
         answer: &Answer,
         partitions: &[String],
         now_ms: u64,
-        coalesced: Coalesced,
+        health: Option<(Coalesced, ProcessRecord)>,
     ) -> Option<StatsRecord> {
         let tallies = answer.trailing.as_ref()?;
         self.last_tick = snapshot.tick.unwrap_or(self.last_tick);
@@ -297,7 +315,8 @@ impl Recorder {
             tick: self.service.as_ref().and(snapshot.tick),
             intervals: Pairs(intervals.collect()),
             frames: LedgerRecord::new(&snapshot.ledger),
-            coalesced: self.service.as_ref().map(|_| coalesced),
+            coalesced: health.map(|(coalesced, _)| coalesced),
+            process: health.map(|(_, process)| process),
             precision: self.precision.bits(),
             tz: self.calendar.name().to_owned(),
             source: self.source(snapshot, partitions),

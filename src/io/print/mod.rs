@@ -35,28 +35,3 @@ pub fn printer(format: Format, out: Box<dyn Write + Send>) -> Box<dyn Printer> {
         Format::Csv => Box::new(csv::Csv::new(out)),
     }
 }
-
-/// A number with its digits in groups of three.
-#[must_use]
-pub fn grouped(n: u64) -> String {
-    let digits = n.to_string();
-    let mut grouped = String::new();
-    for (i, digit) in digits.chars().enumerate() {
-        if i > 0 && (digits.len() - i).is_multiple_of(3) {
-            grouped.push(',');
-        }
-        grouped.push(digit);
-    }
-    grouped
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_grouped() {
-        let texts: Vec<_> = [0, 999, 1_000, 1_234_567].map(grouped).to_vec();
-        assert_eq!(texts, ["0", "999", "1,000", "1,234,567"]);
-    }
-}

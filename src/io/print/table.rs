@@ -6,10 +6,11 @@ use std::io::{self, Write};
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table as Grid};
 
-use super::{Printer, grouped};
+use super::Printer;
 use crate::engine::calendar::Period;
 use crate::engine::report::record::{StatsRecord, WindowRecord};
 use crate::limits::TABLE_ROWS;
+use crate::view::number::grouped;
 
 #[derive(Default)]
 struct Newest {

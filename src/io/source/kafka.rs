@@ -35,6 +35,8 @@ pub struct Surveyed {
     pub high: i64,
     /// Where a reader that is new to it starts.
     pub start: i64,
+    /// The offset after the last frame handed over, at the moment of [`Self::high`]; `None` before the first.
+    pub position: Option<i64>,
 }
 
 /// Asks the brokers about topics. May block, so it has a thread of its own; shares the source's clients.
@@ -83,6 +85,8 @@ impl Surveyor {
             let (low, high) = client
                 .fetch_watermarks(name, partition, timeout)
                 .map_err(|error| format!("partition {partition} of '{name}': {}", code(&error)))?;
+            // At once: their difference is the lag, and reading goes on meanwhile.
+            let position = position(client, name, partition);
             let start = self.start(client, name, partition, low, high)?;
             all.push(Surveyed {
                 topic,
@@ -90,6 +94,7 @@ impl Surveyor {
                 low,
                 high,
                 start,
+                position,
             });
         }
         Ok(())
@@ -123,6 +128,14 @@ impl Surveyor {
             // No record that young.
             _ => high,
         })
+    }
+}
+
+fn position(client: &Client, topic: &str, partition: i32) -> Option<i64> {
+    let positions = client.position().ok()?;
+    match positions.find_partition(topic, partition)?.offset() {
+        Offset::Offset(offset) => Some(offset),
+        _ => None,
     }
 }
 

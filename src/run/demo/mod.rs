@@ -1,27 +1,56 @@
 //! `headcount demo`: the real service on a broker in memory, with made-up traffic whose true counts are known.
 
 mod check;
+mod rubbish;
 mod traffic;
-mod watch;
 
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::bounded;
+use crossbeam_channel::{Receiver, bounded};
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
 use self::check::{Check, Ledger};
-use self::traffic::Producing;
-use self::watch::{Heard, Watch};
+use self::traffic::{Command, Producing};
+use super::Stop;
 use super::pipeline::spawn;
-use super::{Stop, service};
-use crate::config::{DemoConfig, OutputConfig};
+use super::service::{self, Gauges};
+use super::viewing::Viewing;
+use crate::config::{DemoConfig, ViewConfig};
 use crate::error::Failure;
 use crate::io::clock::{Clock, SystemClock};
-use crate::limits::{DEMO_PARTITIONS, POLL_MAX_MS, UNREACHABLE_END_MS};
+use crate::io::front::Wish;
+use crate::io::kafka_client::Connection;
+use crate::io::published::{Reader, Tail};
+use crate::limits::{
+    DEMO_BURST_FACTOR, DEMO_BURST_MS, DEMO_PARTITIONS, POLL_MAX_MS, UNREACHABLE_END_MS,
+    VIEW_TAIL_RECORDS,
+};
+use crate::view::Model;
+use crate::view::model::Key;
+use crate::view::number::grouped;
+
+const KEYS: [Key; 4] = [
+    Key {
+        key: 'p',
+        does: "pause",
+    },
+    Key {
+        key: 'b',
+        does: "burst",
+    },
+    Key {
+        key: 'r',
+        does: "rubbish",
+    },
+    Key {
+        key: 'q',
+        does: "quit",
+    },
+];
 
 /// Runs the demo until `stop` is raised, or as long as it was asked to.
 ///
@@ -33,54 +62,161 @@ pub fn run(config: &DemoConfig, stop: &Arc<Stop>) -> Result<(), Failure> {
     let cluster = cluster(config).map_err(|error| failed(&error))?;
     let brokers = cluster.bootstrap_servers();
     let mut out = io::stdout();
-    headline(&mut out, config, &brokers).map_err(written)?;
+    if !matches!(config.view, ViewConfig::Screen { .. }) {
+        headline(&mut out, config, &brokers).map_err(written)?;
+    }
 
     let service_stop = Arc::new(Stop::new(false));
     let run_config = config.service(&brokers);
+    let gauges = Arc::<Gauges>::default();
+    let its_gauges = Arc::clone(&gauges);
     let (service_clock, its_stop) = (Arc::clone(&clock), Arc::clone(&service_stop));
     let (done, ended) = bounded(1);
     let serving = spawn("service".to_owned(), move || {
-        let result = service::run(&run_config, service_clock, &its_stop);
+        let result = service::run(&run_config, service_clock, &its_stop, &its_gauges);
         let _ = done.send(());
         result
     })?;
     let ledger = Ledger::default();
-    let producing = Producing::start(config, &brokers, ledger.clone(), Arc::clone(&clock))?;
-    let mut watch = Watch::new(config, &brokers).map_err(|error| failed(&error))?;
-    let mut check = Check::new(ledger, config.plan.users);
-
-    let deadline_ms = config
-        .run_for_ms
-        .map_or(u64::MAX, |ms| clock.monotonic_ms() + ms);
-    while !stop.load(Ordering::Relaxed) && clock.monotonic_ms() < deadline_ms && ended.is_empty() {
-        hear(&mut watch, &mut check, &mut out)?;
-    }
-    producing.stop()?;
-    // A tick must still come that reflects every frame, unless somebody is waiting for the prompt.
-    let patience_ms = clock.monotonic_ms() + UNREACHABLE_END_MS;
-    let mut is_cut_short = stop.load(Ordering::Relaxed);
-    while !is_cut_short && !check.is_settled() && ended.is_empty() {
-        hear(&mut watch, &mut check, &mut out)?;
-        is_cut_short = stop.load(Ordering::Relaxed);
-        if clock.monotonic_ms() > patience_ms {
-            break;
-        }
-    }
+    let producing = Producing::start(config, &brokers, ledger.clone(), gauges, Arc::clone(&clock))?;
+    let mut show = Show {
+        config,
+        check: Check::new(ledger, config.plan.users),
+        viewing: viewing(config, &brokers, Arc::clone(&clock))?,
+        clock: Arc::clone(&clock),
+        stop,
+        ended,
+        is_paused: false,
+        burst_until_ms: 0,
+        has_quit: false,
+    };
+    let shown = show.run(producing);
+    // The terminal first: whatever else there is to say must not be lost on its other screen.
+    let closed = show.viewing.close();
     service_stop.store(true, Ordering::Relaxed);
-    serving
+    let served = serving
         .join()
-        .map_err(|_| Failure::Internal("the service thread died".to_owned()))??;
-    check.summary(&mut out).map_err(written)?;
-    check.verdict(is_cut_short)
+        .map_err(|_| Failure::Internal("the service thread died".to_owned()))?;
+    let is_cut_short = show.has_quit || stop.load(Ordering::Relaxed);
+    served.and(shown).and(closed)?;
+    show.check.summary(&mut out).map_err(written)?;
+    show.check.verdict(is_cut_short)
 }
 
-fn hear(watch: &mut Watch, check: &mut Check, out: &mut impl Write) -> Result<(), Failure> {
-    match watch.next(Duration::from_millis(POLL_MAX_MS)) {
-        Some(Heard::Tick(tick)) => check.tick(&tick, out),
-        Some(Heard::Final(window)) => check.window(&window, out),
-        None => Ok(()),
+struct Show<'a> {
+    config: &'a DemoConfig,
+    check: Check,
+    viewing: Viewing,
+    clock: Arc<dyn Clock>,
+    stop: &'a Stop,
+    ended: Receiver<()>,
+    is_paused: bool,
+    burst_until_ms: u64,
+    has_quit: bool,
+}
+
+impl Show<'_> {
+    /// Shows until somebody wants to leave or the time is over, and then until a tick reflects every frame.
+    fn run(&mut self, producing: Producing) -> Result<(), Failure> {
+        let start_ms = self.clock.monotonic_ms();
+        let deadline_ms = self.config.run_for_ms.map_or(u64::MAX, |ms| start_ms + ms);
+        while self.goes_on() && self.clock.monotonic_ms() < deadline_ms {
+            self.viewing.model.producer = Some(self.describe(&producing));
+            if let Some(Wish::Key(key)) = self.step()? {
+                self.press(key, &producing)?;
+            }
+        }
+        self.viewing.model.producer = None;
+        producing.stop()?;
+        let patience_ms = self.clock.monotonic_ms() + UNREACHABLE_END_MS;
+        while self.goes_on() && !self.check.is_settled() && self.clock.monotonic_ms() < patience_ms
+        {
+            self.step()?;
+        }
+        Ok(())
     }
-    .map_err(written)
+
+    fn goes_on(&self) -> bool {
+        !self.has_quit && !self.stop.load(Ordering::Relaxed) && self.ended.is_empty()
+    }
+
+    fn step(&mut self) -> Result<Option<Wish>, Failure> {
+        let wait = Duration::from_millis(POLL_MAX_MS);
+        let wish = self.viewing.step(wait, &mut self.check)?;
+        self.has_quit |= wish == Some(Wish::Quit);
+        Ok(wish)
+    }
+
+    fn press(&mut self, key: char, producing: &Producing) -> Result<(), Failure> {
+        match key {
+            'p' => {
+                self.is_paused = !self.is_paused;
+                producing.tell(Command::Pause(self.is_paused));
+                self.viewing.tell(match self.is_paused {
+                    true => "the producer pauses; p again lets it go on",
+                    false => "the producer goes on",
+                })
+            }
+            'b' => {
+                self.burst_until_ms = self.clock.monotonic_ms() + DEMO_BURST_MS;
+                producing.tell(Command::Burst);
+                let seconds = DEMO_BURST_MS / 1_000;
+                let text =
+                    format!("a burst: {DEMO_BURST_FACTOR} times the traffic for {seconds} s");
+                self.viewing.tell(&text)
+            }
+            'r' => {
+                producing.tell(Command::Rubbish);
+                let number = rubbish::frames().len();
+                let text = format!(
+                    "{number} frames of rubbish, each wrong in another way: see what the ledger makes of them"
+                );
+                self.viewing.tell(&text)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn describe(&self, producing: &Producing) -> String {
+        let rate = u64::from(self.config.rate);
+        let left_ms = self
+            .burst_until_ms
+            .saturating_sub(self.clock.monotonic_ms());
+        let doing = match (self.is_paused, left_ms) {
+            (true, _) => "paused".to_owned(),
+            (false, 0) => format!("{} frames/s", grouped(rate)),
+            (false, left_ms) => {
+                let rate = rate * u64::from(DEMO_BURST_FACTOR);
+                format!(
+                    "{} frames/s, {} s left",
+                    grouped(rate),
+                    left_ms.div_ceil(1_000)
+                )
+            }
+        };
+        let held = if !self.is_paused && producing.is_held_back() {
+            " (broker full)"
+        } else {
+            ""
+        };
+        format!("{} sent, {doing}{held}", grouped(producing.sent()))
+    }
+}
+
+fn viewing(config: &DemoConfig, brokers: &str, clock: Arc<dyn Clock>) -> Result<Viewing, Failure> {
+    let connection = Connection {
+        brokers: brokers.to_owned(),
+        properties: Vec::new(),
+    };
+    let (stats, windows) = config.output_topics();
+    let tail = Tail {
+        ticks: VIEW_TAIL_RECORDS,
+        windows: VIEW_TAIL_RECORDS,
+    };
+    let reader = Reader::new(&connection, stats, windows, tail)?;
+    let place = format!("in memory, {brokers}");
+    let model = Model::new("headcount demo", &place, &KEYS);
+    Viewing::new(reader, &config.view, model, None, clock)
 }
 
 type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
@@ -88,10 +224,9 @@ type Cluster = MockCluster<'static, rdkafka::producer::DefaultProducerContext>;
 fn cluster(config: &DemoConfig) -> Result<Cluster, KafkaError> {
     let cluster = MockCluster::new(1)?;
     cluster.create_topic(&config.topic, DEMO_PARTITIONS as i32, 1)?;
-    if let OutputConfig::Topics { stats, windows } = &config.output {
-        cluster.create_topic(stats, 1, 1)?;
-        cluster.create_topic(windows, 1, 1)?;
-    }
+    let (stats, windows) = config.output_topics();
+    cluster.create_topic(stats, 1, 1)?;
+    cluster.create_topic(windows, 1, 1)?;
     Ok(cluster)
 }
 

@@ -1,6 +1,7 @@
 //! The demo's producer: made-up frames as live traffic, never more of them unread than the mock cluster keeps.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -9,17 +10,41 @@ use rdkafka::ClientConfig;
 use rdkafka::error::{KafkaError, RDKafkaErrorCode};
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 
-use super::check::Ledger;
+use super::check::{Ledger, Said};
+use super::rubbish;
 use crate::config::DemoConfig;
 use crate::error::Failure;
-use crate::generate::{Plan, Traffic};
+use crate::generate::{Plan, Sent, Traffic};
 use crate::io::clock::Clock;
-use crate::limits::{DEMO_PARTITIONS, LAST_FLUSH_MS, POLL_MAX_MS};
+use crate::limits::{
+    DELIVERY_POLL_MS, DEMO_BURST_FACTOR, DEMO_BURST_MS, DEMO_COMMANDS, DEMO_PARTITIONS,
+    DEMO_UNREAD_BYTES, LAST_FLUSH_MS, POLL_MAX_MS,
+};
 use crate::run::pipeline::spawn;
+use crate::run::service::Gauges;
+
+/// What the producer can be told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Command {
+    /// To send nothing until it is told to go on, or to go on.
+    Pause(bool),
+    /// To send [`DEMO_BURST_FACTOR`] times as much for [`DEMO_BURST_MS`].
+    Burst,
+    /// To send one bad frame of each kind.
+    Rubbish,
+}
+
+/// What the producer tells of itself.
+#[derive(Debug, Default)]
+struct Gauge {
+    sent: AtomicU64,
+    is_held_back: AtomicBool,
+}
 
 /// The running producer.
 pub(super) struct Producing {
-    stop: Sender<()>,
+    commands: Sender<Command>,
+    gauge: Arc<Gauge>,
     thread: JoinHandle<Result<(), Failure>>,
 }
 
@@ -28,6 +53,7 @@ impl Producing {
         config: &DemoConfig,
         brokers: &str,
         ledger: Ledger,
+        service: Arc<Gauges>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let producer: BaseProducer = ClientConfig::new()
@@ -36,36 +62,106 @@ impl Producing {
             .set("linger.ms", "5")
             .create()
             .map_err(|error| Failure::Internal(format!("cannot produce: {error}")))?;
-        let (stop, stopped) = bounded(1);
+        let (commands, inbox) = bounded(DEMO_COMMANDS);
         let (plan, topic) = (config.plan.clone(), config.topic.clone());
+        let gauge = Arc::<Gauge>::default();
+        let its_gauge = Arc::clone(&gauge);
         let thread = spawn("producer".to_owned(), move || {
             let mut sender = Sending {
                 producer,
                 topic,
                 ledger,
-                stopped,
+                service,
+                sent_bytes: 0,
+                inbox,
                 clock,
+                gauge: its_gauge,
+                is_paused: false,
+                burst_until_ms: 0,
+                rubbish_turn: 0,
             };
             sender.run(&plan)
         })?;
-        Ok(Self { stop, thread })
+        Ok(Self {
+            commands,
+            gauge,
+            thread,
+        })
+    }
+
+    /// Tells the producer something; a command too many is dropped.
+    pub(super) fn tell(&self, command: Command) {
+        let _ = self.commands.try_send(command);
+    }
+
+    /// Frames sent so far.
+    pub(super) fn sent(&self) -> u64 {
+        self.gauge.sent.load(Ordering::Relaxed)
+    }
+
+    /// Whether it waits for room in the broker.
+    pub(super) fn is_held_back(&self) -> bool {
+        self.gauge.is_held_back.load(Ordering::Relaxed)
     }
 
     /// Stops, and waits until everything that was sent is acknowledged.
     pub(super) fn stop(self) -> Result<(), Failure> {
-        drop(self.stop);
+        drop(self.commands);
         self.thread
             .join()
             .map_err(|_| Failure::Internal("the producer thread died".to_owned()))?
     }
 }
 
+const HOUR_S: u32 = 3_600;
+const DAY_S: u32 = 24 * HOUR_S;
+
+/// How long ago the busy minutes of the demo's history began, in seconds: months, weeks, days, hours, minutes.
+const HISTORY_AGO_S: [u32; 24] = [
+    360 * DAY_S,
+    330 * DAY_S,
+    300 * DAY_S,
+    270 * DAY_S,
+    240 * DAY_S,
+    210 * DAY_S,
+    180 * DAY_S,
+    150 * DAY_S,
+    120 * DAY_S,
+    90 * DAY_S,
+    60 * DAY_S,
+    25 * DAY_S,
+    20 * DAY_S,
+    15 * DAY_S,
+    10 * DAY_S,
+    6 * DAY_S,
+    4 * DAY_S,
+    2 * DAY_S,
+    22 * HOUR_S,
+    15 * HOUR_S,
+    8 * HOUR_S,
+    3 * HOUR_S,
+    45 * 60,
+    20 * 60,
+];
+
+/// Frames of each busy minute.
+const HISTORY_FRAMES: u64 = 1_000;
+
+/// Told to end.
+struct Ended;
+
 struct Sending {
     producer: BaseProducer,
     topic: String,
     ledger: Ledger,
-    stopped: Receiver<()>,
+    service: Arc<Gauges>,
+    sent_bytes: u64,
+    inbox: Receiver<Command>,
     clock: Arc<dyn Clock>,
+    gauge: Arc<Gauge>,
+    is_paused: bool,
+    burst_until_ms: u64,
+    rubbish_turn: usize,
 }
 
 impl Sending {
@@ -73,37 +169,119 @@ impl Sending {
         let start_ms = self.clock.monotonic_ms();
         let mut traffic = Traffic::new(plan);
         let mut frame = Vec::new();
+        let mut number = 0;
+        if self.send_history(plan)?.is_err() {
+            return self.flush();
+        }
         while let Some(sent) = traffic.next_frame(&mut frame) {
-            if !self.wait_until(start_ms + sent.arrival_ms) {
+            number += 1;
+            let due_ms = start_ms + sent.arrival_ms;
+            if number % DEMO_BURST_FACTOR != 0 && due_ms >= self.burst_until_ms {
+                continue;
+            }
+            if self.wait_until(due_ms)?.is_err() {
                 break;
             }
-            let partition = sent.user as usize % DEMO_PARTITIONS;
-            while !self.ledger.has_room(partition, frame.len()) {
-                if !self.wait_until(self.clock.monotonic_ms() + POLL_MAX_MS) {
-                    return self.flush();
-                }
+            // What would have come during a pause never comes: the traffic is live.
+            if self.is_paused {
+                continue;
             }
-            self.send(partition, &frame)?;
-            self.ledger.send(partition, sent.user, sent.ts, frame.len());
+            if self.send_made(&frame, &sent)?.is_err() {
+                break;
+            }
         }
         self.flush()
     }
 
-    /// Waits for a moment of the clock; returns whether to go on.
-    fn wait_until(&self, at_ms: u64) -> bool {
-        self.producer.poll(Duration::ZERO);
-        let wait_ms = at_ms.saturating_sub(self.clock.monotonic_ms());
-        if wait_ms == 0 {
-            return self.stopped.try_recv() == Err(TryRecvError::Empty);
+    /// Sends what a year has left in the topic, as fast as it goes: a busy minute here and there, so that the six
+    /// numbers differ from the start.
+    fn send_history(&mut self, plan: &Plan) -> Result<Result<(), Ended>, Failure> {
+        let mut frame = Vec::new();
+        for (i, ago_s) in (0..).zip(HISTORY_AGO_S) {
+            let minute = Plan {
+                start: plan.start - ago_s,
+                frames: HISTORY_FRAMES,
+                span_ms: 60_000,
+                seed: plan.seed.wrapping_add(1 + i),
+                ..plan.clone()
+            };
+            let mut traffic = Traffic::new(&minute);
+            while let Some(sent) = traffic.next_frame(&mut frame) {
+                if self.wait_until(0)?.is_err() || self.send_made(&frame, &sent)?.is_err() {
+                    return Ok(Err(Ended));
+                }
+            }
         }
-        let wait = Duration::from_millis(wait_ms);
-        self.stopped.recv_timeout(wait) == Err(RecvTimeoutError::Timeout)
+        Ok(Ok(()))
     }
 
-    fn send(&self, partition: usize, frame: &[u8]) -> Result<(), Failure> {
-        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic)
-            .partition(partition as i32)
-            .payload(frame);
+    fn send_made(&mut self, frame: &[u8], sent: &Sent) -> Result<Result<(), Ended>, Failure> {
+        let said = Said {
+            user: sent.user,
+            ts: sent.ts,
+        };
+        let partition = sent.user as usize % DEMO_PARTITIONS;
+        self.send(partition, Some(frame), Some(said))
+    }
+
+    /// Waits for a moment of the clock, and does meanwhile what it is told.
+    fn wait_until(&mut self, at_ms: u64) -> Result<Result<(), Ended>, Failure> {
+        loop {
+            self.producer.poll(Duration::ZERO);
+            let wait_ms = at_ms.saturating_sub(self.clock.monotonic_ms());
+            match self.inbox.recv_timeout(Duration::from_millis(wait_ms)) {
+                Ok(Command::Pause(is_paused)) => self.is_paused = is_paused,
+                Ok(Command::Burst) => {
+                    self.burst_until_ms = self.clock.monotonic_ms() + DEMO_BURST_MS;
+                    return Ok(Ok(()));
+                }
+                Ok(Command::Rubbish) => {
+                    for frame in rubbish::frames() {
+                        self.rubbish_turn = (self.rubbish_turn + 1) % DEMO_PARTITIONS;
+                        let sent = self.send(self.rubbish_turn, frame.as_deref(), None)?;
+                        if sent.is_err() {
+                            return Ok(Err(Ended));
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => return Ok(Ok(())),
+                Err(RecvTimeoutError::Disconnected) => return Ok(Err(Ended)),
+            }
+        }
+    }
+
+    /// Sends a frame, once the mock cluster has room for it.
+    fn send(
+        &mut self,
+        partition: usize,
+        frame: Option<&[u8]>,
+        said: Option<Said>,
+    ) -> Result<Result<(), Ended>, Failure> {
+        let bytes = frame.map_or(0, <[u8]>::len);
+        while !self.has_room(bytes as u64) {
+            self.gauge.is_held_back.store(true, Ordering::Relaxed);
+            self.producer.poll(Duration::from_millis(DELIVERY_POLL_MS));
+            if self.inbox.try_recv() == Err(TryRecvError::Disconnected) {
+                return Ok(Err(Ended));
+            }
+        }
+        self.gauge.is_held_back.store(false, Ordering::Relaxed);
+        self.hand_over(partition, frame)?;
+        self.ledger.send(partition, said);
+        self.sent_bytes += bytes as u64;
+        self.gauge.sent.fetch_add(1, Ordering::Relaxed);
+        Ok(Ok(()))
+    }
+
+    /// Whether one more frame leaves all of them within what the mock cluster surely keeps.
+    fn has_room(&self, bytes: u64) -> bool {
+        let read_bytes = self.service.read_bytes.load(Ordering::Relaxed);
+        self.sent_bytes + bytes <= read_bytes + DEMO_UNREAD_BYTES
+    }
+
+    fn hand_over(&self, partition: usize, frame: Option<&[u8]>) -> Result<(), Failure> {
+        let mut record = BaseRecord::<[u8], [u8]>::to(&self.topic).partition(partition as i32);
+        record.payload = frame;
         let give_up_ms = self.clock.monotonic_ms() + LAST_FLUSH_MS;
         loop {
             match self.producer.send(record) {

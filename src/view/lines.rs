@@ -1,0 +1,111 @@
+//! A tick as lines of text, for where there is no terminal.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use super::WINDOWS;
+use super::heard::Count;
+use super::model::Model;
+use super::number::{amount, grouped};
+
+/// Writes the last tick as a small table.
+///
+/// # Errors
+///
+/// What the writer returns.
+pub fn tick(model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let Some(tick) = model.tick() else {
+        return Ok(());
+    };
+    let as_of = model.as_of().unwrap_or_else(|| "no time yet".to_owned());
+    let counted = grouped(tick.frames.counted);
+    writeln!(
+        out,
+        "tick {:<4} as of {as_of}, {counted} frames counted{}",
+        tick.tick,
+        pulse(model)
+    )?;
+    let heads = ["users", "true", "error"];
+    match model.truth() {
+        Some(_) => writeln!(
+            out,
+            "  {:<8}{:>12}{:>12}{:>10}   95 % interval",
+            "last", heads[0], heads[1], heads[2]
+        )?,
+        None => writeln!(out, "  {:<8}{:>12}   95 % interval", "last", heads[0])?,
+    }
+    for (i, (window, count)) in WINDOWS.into_iter().zip(tick.counts()).enumerate() {
+        let users = grouped(count.users);
+        write!(out, "  {window:<8}{users:>12}")?;
+        if let Some(truth) = model.truth() {
+            let error = 100.0 * count.error(truth[i]);
+            write!(out, "{:>12}{error:>+8.2} %", grouped(truth[i]))?;
+        }
+        writeln!(out, "   {}", interval(count))?;
+    }
+    if !tick.frames.rejected.is_empty() {
+        writeln!(
+            out,
+            "  rejected {}",
+            rejected(&tick.frames.rejected, usize::MAX)
+        )?;
+    }
+    writeln!(out)?;
+    out.flush()
+}
+
+/// Rates, lag and memory behind the head line, as far as they are known.
+fn pulse(model: &Model) -> String {
+    let beat = model.beat_now();
+    let mut text = String::new();
+    if let Some(rate) = beat.frames_per_s {
+        text += &format!(", {}frames/s", amount(rate));
+    }
+    if let Some(lag) = beat.lag {
+        text += &format!(", lag {}", grouped(lag));
+    }
+    text
+}
+
+/// The 95 % interval in words.
+pub(super) fn interval(count: Count) -> String {
+    if count.is_exact() {
+        return "exact".to_owned();
+    }
+    format!("{} to {}", grouped(count.lo), grouped(count.hi))
+}
+
+/// How many frames were rejected and why, the commonest reason first, in at most so many characters as long as the total
+/// fits: `31 (json 20, 2 more)`.
+pub(super) fn rejected(reasons: &BTreeMap<String, u64>, most: usize) -> String {
+    let total = grouped(reasons.values().sum());
+    let mut reasons: Vec<_> = reasons.iter().collect();
+    reasons.sort_by_key(|(_, n)| Reverse(**n));
+    let texts: Vec<_> = reasons
+        .iter()
+        .map(|(reason, n)| format!("{reason} {}", grouped(**n)))
+        .collect();
+    let with = |shown: usize| match texts.len() - shown {
+        0 => format!("{total} ({})", texts.join(", ")),
+        more => format!("{total} ({}, {more} more)", texts[..shown].join(", ")),
+    };
+    let fitting = (1..=texts.len()).rev().map(with);
+    fitting
+        .into_iter()
+        .find(|text| text.chars().count() <= most)
+        .unwrap_or(total.clone())
+}
+
+/// Writes the newest news as a line.
+///
+/// # Errors
+///
+/// What the writer returns.
+pub fn news(model: &Model, out: &mut dyn Write) -> io::Result<()> {
+    let Some(news) = model.news().next() else {
+        return Ok(());
+    };
+    writeln!(out, "{}\n", news.text)?;
+    out.flush()
+}
