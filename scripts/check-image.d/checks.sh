@@ -96,8 +96,9 @@ inside() { # COMMAND...
         mount --bind "$root" "$root"
         mount -o remount,bind,ro "$root"
         mount -t proc proc "$root/proc"
+        # A process that becomes another user forgets that it is to die with unshare: tell it again.
         exec chroot "$root" setpriv --reuid "$user" --regid "$group" --clear-groups --no-new-privs \
-            --inh-caps=-all --bounding-set=-all env -i -C "$directory" "$@"
+            --inh-caps=-all --bounding-set=-all --pdeathsig KILL env -i -C "$directory" "$@"
     ' sh "$stage_root" "${user%:*}" "${user#*:}" "$workdir" "${variables[@]}" "${container_variables[@]}" "$@"
 }
 

@@ -12,4 +12,5 @@ mod cli;
 mod data;
 mod generate;
 mod json_suite;
+mod packaging;
 mod tidy;
