@@ -75,7 +75,7 @@ has_no_commands() {
 has_no_packages() {
     local found
     found=$(sed -n 's/^Package: //p' "$stage_root/var/lib/dpkg/status" | grep -xE "$build_tools|gcc-[0-9]+|g\+\+-[0-9]+|perl-modules-.*|dpkg-dev" || true)
-    found+=$(find "$stage_root/var/lib/apt/lists" -type f ! -name lock 2> /dev/null || true)
+    found+=${found:+$'\n'}$(find "$stage_root/var/lib/apt/lists" -type f ! -name lock 2> /dev/null || true)
     [ -z "$found" ] || { say "$found" && false; }
 }
 
@@ -115,21 +115,29 @@ counts_frames() {
 
 runs_demo() {
     local log=$work/demo.log
-    inside headcount demo --for 5s > "$log" 2>&1 || { tail -n 5 "$log" >&2 && false; }
+    if ! inside headcount demo --for 5s > "$log" 2>&1 || ! grep -q '^tick 1 ' "$log"; then
+        tail -n 5 "$log" >&2
+        return 1
+    fi
 }
 
 # The kernel keeps a signal from process 1 that this one has no handler for: a program must mean it.
 obeys_sigterm() {
-    local log=$work/run.log status=0 started
-    started=$SECONDS
+    local log=$work/run.log status=0 started=$SECONDS
     container_variables=(HEADCOUNT_BROKER=127.0.0.1:1)
     background=yes
     inside "${entrypoint[@]}" "${command[@]}" > "$log" 2>&1
     background='' container_variables=()
     until grep -q 'do not answer' "$log" || [ $((SECONDS - started)) -gt 20 ]; do sleep 0.1; done
-    terminate
+    terminate || status=1
+    for _ in {1..200}; do
+        kill -0 "$child" 2> /dev/null || break
+        sleep 0.1
+    done
+    kill -KILL "$child" 2> /dev/null || true
     await_child || status=$?
-    if [ $status -ne 0 ] || [ $((SECONDS - started)) -gt 30 ]; then
+    # A program that had ended by itself did not obey.
+    if [ $status -ne 0 ] || ! grep -q 'do not answer' "$log"; then
         tail -n 5 "$log" >&2
         return 1
     fi
@@ -141,7 +149,9 @@ terminate() {
         return
     fi
     # What waits is unshare; its one child is process 1 of the namespace.
-    kill -TERM "$(tr -d ' ' < "/proc/$child/task/$child/children")"
+    local first
+    first=$({ tr -d ' ' < "/proc/$child/task/$child/children"; } 2> /dev/null) || return
+    [ -n "$first" ] && kill -TERM "$first"
 }
 
 check_healthcheck() {
