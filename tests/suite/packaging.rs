@@ -8,6 +8,7 @@ use std::process::{Command, Output};
 
 use clap::{CommandFactory, Parser};
 use headcount::cli::Cli;
+use tempfile::TempDir;
 
 /// Subcommands that these files may call before the program has them. Once it has one, its options are checked.
 const TO_COME: [&str; 2] = ["top", "replay"];
@@ -21,74 +22,48 @@ fn lint_is_content() {
     assert!(said(&output).contains(" agree; read, not executed"));
 }
 
+/// File, what stands there, what a careless change makes of it, and a word of the complaint.
+const SPECIMENS: [(&str, &str, &str, &str); 12] = [
+    ("Dockerfile", "USER 10001:10001", "USER headcount", "USER"),
+    ("Dockerfile", "USER 10001:10001", "USER 0:0", "USER"),
+    (
+        "Dockerfile",
+        "USER 1",
+        "RUN apt-get install -y gcc\nUSER 1",
+        "gcc",
+    ),
+    (
+        "Dockerfile",
+        "STOPSIGNAL SIGTERM",
+        "SHELL [\"sh\"]",
+        "SHELL",
+    ),
+    (
+        "Dockerfile",
+        "STOPSIGNAL SIGTERM",
+        "STOPSIGNAL SIGHUP",
+        "SIGHUP",
+    ),
+    ("Dockerfile", "COPY src src", "COPY src/no src", "src/no"),
+    (
+        "Dockerfile",
+        "COPY src src",
+        "COPY README.md src/",
+        "README.md",
+    ),
+    ("Dockerfile", "--from=build /t", "--from=biuld /t", "biuld"),
+    ("Dockerfile", "rust:1.95-", "rust:1.94-", "1.95"),
+    (".dockerignore", "!src", "!src\n!target", "target"),
+    (".dockerignore", "!Cargo.lock", "", "Cargo.lock"),
+    ("Cargo.toml", "version = \"0.", "version = \"9.", "version"),
+];
+
 #[test]
 fn lint_catches_what_would_go_wrong() {
-    let mut specimens = vec![
-        ("Dockerfile", "USER 10001:10001", "USER headcount", "USER"),
-        ("Dockerfile", "USER 10001:10001", "USER 0:0", "USER"),
-        (
-            "Dockerfile",
-            "STOPSIGNAL SIGTERM",
-            "SHELL [\"sh\"]",
-            "SHELL",
-        ),
-        (
-            "Dockerfile",
-            "COPY src src",
-            "COPY src/nothing src",
-            "src/nothing",
-        ),
-        (
-            "Dockerfile",
-            "COPY src src",
-            "COPY README.md src/",
-            "README.md",
-        ),
-        ("Dockerfile", "--from=build /t", "--from=biuld /t", "biuld"),
-        ("Dockerfile", "rust:1.95-", "rust:1.94-", "1.95"),
-        (
-            "Dockerfile",
-            "STOPSIGNAL SIGTERM",
-            "STOPSIGNAL SIGHUP",
-            "SIGHUP",
-        ),
-        (".dockerignore", "!src", "!src\n!target", "target"),
-        (".dockerignore", "!Cargo.lock", "", "Cargo.lock"),
-        ("Cargo.toml", "version = \"0.", "version = \"9.", "version"),
-    ];
-    // With a user of its own again, so that this is all that is wrong.
-    let installs = "USER 0\nRUN apt-get install -y gcc\nUSER 10001:10001";
-    specimens.push(("Dockerfile", "USER 10001:10001", installs, "gcc"));
-    let copy = tempfile::tempdir().unwrap();
-    for path in [
-        "Dockerfile",
-        ".dockerignore",
-        "Cargo.toml",
-        "Cargo.lock",
-        "LICENSE-APACHE",
-        "LICENSE-MIT",
-    ] {
-        copy_into(copy.path(), path);
-    }
-    for path in [
-        "README.md",
-        "src/main.rs",
-        "scripts/lib.sh",
-        "scripts/check-image",
-        COMPOSE,
-    ] {
-        copy_into(copy.path(), path);
-    }
-    for file in fs::read_dir(root().join("scripts/check-image.d")).unwrap() {
-        let name = file.unwrap().file_name();
-        copy_into(
-            copy.path(),
-            &format!("scripts/check-image.d/{}", name.to_str().unwrap()),
-        );
-    }
+    let copy = copy_of_what_lint_reads();
     let output = lint(copy.path());
     assert!(output.status.success(), "{}", said(&output));
-    for (path, from, to, word) in specimens {
+    for (path, from, to, word) in SPECIMENS {
         let text = read(path);
         assert!(text.contains(from), "{path} has no {from:?} any more");
         fs::write(copy.path().join(path), text.replacen(from, to, 1)).unwrap();
@@ -97,6 +72,21 @@ fn lint_catches_what_would_go_wrong() {
         assert!(said(&output).contains(word), "{to}: {}", said(&output));
         fs::write(copy.path().join(path), text).unwrap();
     }
+}
+
+fn copy_of_what_lint_reads() -> TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let of_the_build = "Dockerfile .dockerignore Cargo.toml Cargo.lock LICENSE-APACHE LICENSE-MIT src/main.rs README.md";
+    let of_the_scripts = ["scripts/lib.sh", "scripts/check-image", COMPOSE];
+    for path in of_the_build.split(' ').chain(of_the_scripts) {
+        copy_into(copy.path(), path);
+    }
+    for file in fs::read_dir(root().join("scripts/check-image.d")).unwrap() {
+        let name = file.unwrap().file_name();
+        let path = Path::new("scripts/check-image.d").join(name);
+        copy_into(copy.path(), path.to_str().unwrap());
+    }
+    copy
 }
 
 #[test]
