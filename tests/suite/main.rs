@@ -12,5 +12,6 @@ mod cli;
 mod data;
 mod generate;
 mod json_suite;
+mod packaging;
 mod tidy;
 mod view;
