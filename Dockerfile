@@ -17,8 +17,8 @@ WORKDIR /headcount
 # The dependencies, minutes of work, have a layer of their own that lasts until Cargo.toml or Cargo.lock change: they are
 # built for an empty program, of which nothing may stay, for what is copied below is older than it.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir src \
-    && touch src/lib.rs \
+RUN mkdir -p src benches/load \
+    && touch src/lib.rs benches/load/main.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked -p headcount
@@ -28,6 +28,7 @@ RUN cd "$CARGO_HOME/registry/src" \
         '(' -iname 'LICEN[CS]E*' -o -iname 'COPYING*' -o -iname 'COPYRIGHT*' -o -iname 'NOTICE*' ')' -print0 \
     | sort -z \
     | tar -czf /third-party-licences.tar.gz --owner=0 --group=0 --null -T -
+COPY benches benches
 COPY src src
 RUN cargo build --release --locked --offline
 

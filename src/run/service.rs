@@ -83,6 +83,7 @@ pub fn run(
         rejects: RejectLog::default(),
         places: Vec::new(),
         next_tick_ms: None,
+        reading_since_ms: None,
         progress_ms: clock.monotonic_ms(),
         next_survey_ms: 0,
         is_unreachable: false,
@@ -144,6 +145,8 @@ struct Run<'a> {
     /// Topic and number of each partition, by its index, for the log.
     places: Vec<(String, String)>,
     next_tick_ms: Option<u64>,
+    /// When the first partitions were found.
+    reading_since_ms: Option<u64>,
     /// When something was last read, or a partition was last found.
     progress_ms: u64,
     next_survey_ms: u64,
@@ -232,12 +235,17 @@ impl Run<'_> {
         Ok(Ok(read))
     }
 
-    /// A tick when its time has come; the first one as soon as a frame was read.
+    /// A tick when its time has come; the first one as soon as a frame was read, or where none comes, one beat after there
+    /// was something to read from: whoever waits for ticks then knows that the service is well.
     fn tick_if_due(&mut self) -> Result<(), Broken> {
         let now_ms = self.clock.monotonic_ms();
         let due = match self.next_tick_ms {
             Some(at) => now_ms >= at,
-            None => self.driver.admission.ledger().read > 0,
+            None => {
+                let idle_since = self.reading_since_ms.map(|since| now_ms - since);
+                self.driver.admission.ledger().read > 0
+                    || idle_since.is_some_and(|ms| ms >= self.config.every_ms)
+            }
         };
         if !due {
             return Ok(());
@@ -339,6 +347,7 @@ impl Run<'_> {
             return Ok(());
         }
         self.progress_ms = self.clock.monotonic_ms();
+        self.reading_since_ms.get_or_insert(self.progress_ms);
         for surveyed in &new {
             self.follow(surveyed, is_first)?;
         }

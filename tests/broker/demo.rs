@@ -46,7 +46,8 @@ fn on_a_terminal_every_key_does_what_it_says() {
     let Some(mut terminal) = Terminal::open("demo --every 300ms --rate 300", &[], (24, 80)) else {
         return;
     };
-    let screen = terminal.until("became final");
+    terminal.until("became final");
+    let screen = terminal.until("true ");
     for expected in [
         "last minute",
         "last year",

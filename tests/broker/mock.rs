@@ -70,6 +70,24 @@ fn assert_exact(sent: &[Frame], job: &Job) -> Vec<Published> {
 }
 
 #[test]
+fn a_topic_without_frames_has_ticks_too() {
+    let (_cluster, job) = cluster("mock-idle", 2);
+    let mut service = job.start(&["--every", "300ms"]);
+    let mut ticks = job.ticks();
+    for number in 1..=2 {
+        let tick = ticks.until("a tick", |_| true);
+        assert_eq!(tick.int("/tick"), number);
+        assert_eq!(tick.int("/frames/read"), 0);
+        assert_eq!(tick.int("/users_last_year"), 0);
+        assert!(tick.get("/as_of").is_null(), "{tick:?}");
+    }
+    // What is read later is no matter of a beat that was missed.
+    job.send(&batch(0, 2));
+    ticks.until("all frames", |tick| tick.int("/frames/read") == 60);
+    stop(&mut service);
+}
+
+#[test]
 fn every_record_is_the_exact_count_at_its_offsets() {
     for partitions in [1, 4] {
         let (_cluster, job) = cluster("mock-live", partitions as i32);

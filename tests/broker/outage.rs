@@ -6,11 +6,10 @@
 
 use crate::oracle::{Oracle, check_order, windows_of};
 use crate::support::broker::Broker;
-use crate::support::kafka::create_topic;
+use crate::support::kafka::{create_topic, delete_topic};
 use crate::support::process::Service;
 use crate::world::{
-    Frame, Job, NOON, Published, SOON, STOP, bad, delete_records, delete_topic, log_lines, seen,
-    stop,
+    Frame, Job, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};

@@ -258,7 +258,7 @@ fn every_record_of_a_live_run_is_the_exact_count_at_its_offsets() {
 }
 
 #[test]
-fn the_first_tick_comes_with_the_first_frame_and_not_before() {
+fn the_first_tick_comes_with_the_first_frame_and_not_a_beat_later() {
     let Some(broker) = Broker::shared() else {
         return;
     };

@@ -375,14 +375,6 @@ pub fn set_topic_config(address: &str, topic: &str, property: &str, value: &str)
     }
 }
 
-pub fn delete_topic(address: &str, topic: &str) {
-    let deleted =
-        futures_executor::block_on(admin(address).delete_topics(&[topic], &admin_options()));
-    for result in deleted.expect("the broker answers") {
-        result.expect("the topic can be deleted");
-    }
-}
-
 /// Deletes the records of a partition before an offset, as retention would.
 pub fn delete_records(address: &str, topic: &str, partition: i32, before: i64) {
     let mut list = TopicPartitionList::new();

@@ -17,6 +17,7 @@ const ANSWER_LIMIT: Duration = Duration::from_secs(1000);
 
 pub struct Broker {
     address: String,
+    instance: String,
     session: Mutex<Session>,
 }
 
@@ -39,9 +40,11 @@ impl Broker {
     }
 
     fn launch(name: &str) -> Broker {
-        let session = Session::open(&format!("test-{name}-{}", std::process::id()));
+        let instance = format!("test-{name}-{}", std::process::id());
+        let session = Session::open(&instance);
         let mut broker = Broker {
             address: String::new(),
+            instance,
             session: Mutex::new(session),
         };
         broker.address = broker.command("start");
@@ -51,6 +54,13 @@ impl Broker {
     /// `127.0.0.1:PORT`, the same for the broker's whole life, restarts included.
     pub fn address(&self) -> &str {
         &self.address
+    }
+
+    /// Its process, while it runs.
+    pub fn process(&self) -> Option<u32> {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let file = root.join("target/kafka").join(&self.instance).join("pid");
+        std::fs::read_to_string(file).ok()?.trim().parse().ok()
     }
 
     /// SIGTERM, and waits for the end. Data and address remain.

@@ -48,6 +48,14 @@ pub fn create_topic(address: &str, name: &str, partitions: i32, config: &[(&str,
     await_partitions(address, name, partitions);
 }
 
+/// Deletes a topic.
+pub fn delete_topic(address: &str, name: &str) {
+    let deleted = block_on(admin(address).delete_topics(&[name], &admin_options()));
+    for result in deleted.expect("the broker answers") {
+        result.unwrap_or_else(|(_, error)| panic!("topic {name} cannot be deleted: {error}"));
+    }
+}
+
 /// Raises the number of partitions to `partitions`.
 pub fn add_partitions(address: &str, name: &str, partitions: i32) {
     let count = usize::try_from(partitions).expect("not negative");

@@ -207,7 +207,7 @@ impl Sending {
             };
             let mut traffic = Traffic::new(&minute);
             while let Some(sent) = traffic.next_frame(&mut frame) {
-                if self.wait_until(0)?.is_err() || self.send_made(&frame, &sent)?.is_err() {
+                if self.wait_to_go_on()?.is_err() || self.send_made(&frame, &sent)?.is_err() {
                     return Ok(Err(Ended));
                 }
             }
@@ -248,6 +248,15 @@ impl Sending {
                 Err(RecvTimeoutError::Disconnected) => return Ok(Err(Ended)),
             }
         }
+    }
+
+    /// Does what it is told, and waits while that is a pause.
+    fn wait_to_go_on(&mut self) -> Result<Result<(), Ended>, Failure> {
+        let mut waited = self.wait_until(0)?;
+        while self.is_paused && waited.is_ok() {
+            waited = self.wait_until(self.clock.monotonic_ms() + POLL_MAX_MS)?;
+        }
+        Ok(waited)
     }
 
     /// Sends a frame, once the mock cluster has room for it.
