@@ -105,7 +105,7 @@ pub const VIEW_REDRAW_MS: u64 = 250;
 /// Columns of a live view's picture.
 pub const PICTURE_COLUMNS: u16 = 100;
 /// Lines of a live view's picture.
-pub const PICTURE_ROWS: u16 = 32;
+pub const PICTURE_ROWS: u16 = 34;
 
 /// Newest windows of a period that a table for people shows.
 pub const TABLE_ROWS: usize = 24;

@@ -14,6 +14,9 @@ use super::{WINDOWS, digits, lines};
 /// Lines besides the numbers that every screen has room for: title, sparks (3), service, ledger, news, keys.
 const OTHER_LINES: u16 = 8;
 
+/// The same where trends and news have as much as they deserve.
+const ROOMY_LINES: u16 = 14;
+
 /// Columns of numbers and the scale of their digits, the most generous first.
 const ARRANGEMENTS: [(u16, usize); 4] = [(3, 2), (2, 2), (2, 1), (3, 1)];
 
@@ -53,20 +56,24 @@ impl Theme {
 pub fn draw(frame: &mut Frame<'_>, model: &Model, now_ms: u64, theme: Theme) {
     let area = frame.area();
     let arrangement = arrange(model, area);
-    let numbers = match arrangement {
-        Some((columns, scale)) => (6 / columns) * cell_height(scale),
-        None => 7,
+    // A blank line below each row of numbers, where trends and news have enough without.
+    let (numbers, gap) = match arrangement {
+        Some((columns, scale)) => {
+            let rows = 6 / columns;
+            let gap = u16::from(area.height >= rows * (cell_height(scale) + 1) + ROOMY_LINES);
+            (rows * (cell_height(scale) + gap), gap)
+        }
+        None => (7, 0),
     };
     let rest = area.height.saturating_sub(numbers + 4);
-    let sparks = if rest < 6 {
-        rest.saturating_sub(2).max(3)
-    } else {
-        (rest / 2).clamp(3, 12)
+    let trends = match rest {
+        ..6 => rest.saturating_sub(2).max(3),
+        _ => (rest / 2).clamp(3, 12),
     };
     let parts = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(numbers),
-        Constraint::Length(sparks),
+        Constraint::Length(trends),
         Constraint::Length(1),
         Constraint::Length(1),
         Constraint::Fill(1),
@@ -75,7 +82,9 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now_ms: u64, theme: Theme) {
     let [title, middle, trends, service, ledger, news, keys] = parts.areas(area);
     draw_title(frame, title, model, theme);
     match arrangement {
-        Some((columns, scale)) => draw_large(frame, middle, model, columns, scale, theme),
+        Some((columns, scale)) => {
+            draw_large(frame, middle, model, (columns, scale, gap), theme);
+        }
         None => draw_small(frame, middle, model, theme),
     }
     draw_trends(frame, trends, model, theme);
@@ -96,9 +105,11 @@ fn arrange(model: &Model, area: Rect) -> Option<(u16, usize)> {
     let fits = |(columns, scale): &(u16, usize)| {
         let widest = texts.iter().map(|text| digits::columns(text, *scale)).max();
         // Two columns between neighbours; the line below the digits needs about 36.
+        // Larger digits are worth less than trends and news that can be read.
+        let others = if *scale > 1 { ROOMY_LINES } else { OTHER_LINES };
         let needed = widest.unwrap_or(0).max(36) as u16 + 2;
         area.width / columns >= needed
-            && area.height >= (6 / columns) * cell_height(*scale) + OTHER_LINES
+            && area.height >= (6 / columns) * cell_height(*scale) + others
     };
     ARRANGEMENTS.into_iter().find(fits)
 }
@@ -133,11 +144,11 @@ fn draw_large(
     frame: &mut Frame<'_>,
     area: Rect,
     model: &Model,
-    columns: u16,
-    scale: usize,
+    (columns, scale, gap): (u16, usize, u16),
     theme: Theme,
 ) {
-    let rows = Layout::vertical((0..6 / columns).map(|_| Constraint::Length(cell_height(scale))));
+    let height = Constraint::Length(cell_height(scale));
+    let rows = Layout::vertical((0..6 / columns).map(|_| height)).spacing(gap);
     let cells: Vec<Rect> = rows
         .split(area)
         .iter()
