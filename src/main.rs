@@ -8,7 +8,7 @@ use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use headcount::cli::kafka::KafkaArgs;
 use headcount::cli::{Cli, Command, one_sentence};
-use headcount::config::{CountConfig, DemoConfig, RunConfig, environment_properties};
+use headcount::config::{CountConfig, DemoConfig, ReplayConfig, RunConfig, environment_properties};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::{generate, observe, run};
@@ -52,6 +52,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Generate(args) => {
             let job = args.resolve().map_err(Failure::Usage)?;
             generate::run(&job, io::stdout().lock()).map_err(|e| Failure::Output(e.to_string()))
+        }
+        Command::Replay(mut args) => {
+            add_environment(&mut args.kafka);
+            let config = ReplayConfig::resolve(&args, |name| std::env::var(name).ok())?;
+            let stop = run::signals::stop_on_signals()?;
+            run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
         }
         Command::Demo(args) => {
             let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms())?;

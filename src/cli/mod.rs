@@ -7,6 +7,7 @@ mod duration;
 pub mod engine;
 pub mod generate;
 pub mod kafka;
+pub mod replay;
 pub mod run;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -77,5 +78,6 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Count(count::CountArgs),
     Generate(generate::GenerateArgs),
+    Replay(Box<replay::ReplayArgs>),
     Demo(demo::DemoArgs),
 }

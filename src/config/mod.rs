@@ -4,10 +4,12 @@ mod count;
 mod counting;
 mod demo;
 mod kafka;
+mod replay;
 mod run;
 
 pub use count::CountConfig;
 pub use counting::Counting;
 pub use demo::DemoConfig;
 pub use kafka::environment_properties;
+pub use replay::{ReplayConfig, Tempo};
 pub use run::{From, OutputConfig, RunConfig};

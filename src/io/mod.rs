@@ -5,3 +5,4 @@ pub mod kafka_client;
 pub mod print;
 pub mod sink;
 pub mod source;
+pub mod target;
