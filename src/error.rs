@@ -23,12 +23,15 @@ pub enum Failure {
     /// An output that cannot be written. Exit code 74.
     #[error("{0}")]
     Output(String),
+    /// Stopped by a signal before its end. Exit code 130.
+    #[error("{0}")]
+    Interrupted(String),
     /// The reader of the output has left. Not an error: exit code 0.
     #[error("the reader of the output has left")]
     ReaderGone,
 }
 
-/// Exit code after a second signal, without draining.
+/// Exit code after a second signal, without draining, and of work that a signal cut short.
 pub const EXIT_SECOND_SIGNAL: i32 = 130;
 
 impl Failure {
@@ -43,6 +46,7 @@ impl Failure {
             Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::Output(_) => 74,
+            Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
         })
     }
 

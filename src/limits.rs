@@ -134,6 +134,44 @@ pub const DEMO_BURST_MS: u64 = 10_000;
 pub const DEMO_COMMANDS: usize = 16;
 /// Longest demo, in seconds.
 pub const DEMO_MAX_S: u64 = 7 * 86_400;
+
+/// Frames that `replay` has sent and that are neither acknowledged nor refused. Past it sending waits.
+pub const REPLAY_IN_FLIGHT_FRAMES: usize = 100_000;
+/// Bytes of such frames; a single one may be larger.
+pub const REPLAY_IN_FLIGHT_BYTES: usize = 64 << 20;
+/// Blocks of lines that `replay` reads ahead; a block has at most [`READ_BUFFER_BYTES`] and one line.
+pub const REPLAY_BLOCKS_AHEAD: usize = 4;
+/// Lines that `replay` sends between two looks at acknowledgements and clock.
+pub const REPLAY_LINES_PER_LOOK: u64 = 64;
+/// Shortest and longest `--timeout` of `replay`, in milliseconds.
+pub const REPLAY_TIMEOUT_MIN_MS: u64 = 1_000;
+/// See [`REPLAY_TIMEOUT_MIN_MS`].
+pub const REPLAY_TIMEOUT_MAX_MS: u64 = 86_400_000;
+/// Longest wait for one answer about the topic before signals are looked at again, in milliseconds.
+pub const REPLAY_LOOK_MS: u64 = 1_000;
+/// Time without an acknowledgement after which `replay` says that it waits, in milliseconds.
+pub const REPLAY_STALL_MS: u64 = 5_000;
+/// Time that `replay` gives what is in flight when it is told to stop, in milliseconds.
+pub const REPLAY_FLUSH_MS: u64 = 3_000;
+/// Frames refused one after the other after which `replay` stops: the topic takes none of them.
+pub const REPLAY_REFUSALS_IN_A_ROW: u64 = 1_000;
+/// Refused frames that are named by their lines, in frames.
+pub const REPLAY_REFUSALS_NAMED: usize = 5;
+/// Time between two saves of the position, in milliseconds.
+pub const REPLAY_SAVE_EVERY_MS: u64 = 1_000;
+/// Largest file that is taken for a position, in bytes.
+pub const POSITION_MAX_BYTES: u64 = 16 << 20;
+/// Records of the topic that a resumed replay compares its next frames with, 16 bytes each.
+pub const REPLAY_TAIL_RECORDS: usize = 4 << 20;
+/// Greatest `--partitions`.
+pub const REPLAY_PARTITIONS_MAX: u32 = 10_000;
+/// Greatest `--rate`, in frames a second, and greatest `--speed`.
+pub const REPLAY_RATE_MAX: f64 = 1e9;
+/// What a batch of one record takes beside the frame at the most, in bytes: the batch's header, the record's own.
+pub const RECORD_OVERHEAD_BYTES: usize = 128;
+/// Largest batch that `replay` sends where the topic takes it, in bytes before packing.
+pub const REPLAY_BATCH_BYTES: usize = 1_000_000;
+
 const _: () = assert!(MAX_THREADS <= PAGES);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,

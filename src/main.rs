@@ -8,7 +8,9 @@ use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use headcount::cli::kafka::KafkaArgs;
 use headcount::cli::{Cli, Command, one_sentence};
-use headcount::config::{CountConfig, DemoConfig, RunConfig, TopConfig, environment_properties};
+use headcount::config::{
+    CountConfig, DemoConfig, ReplayConfig, RunConfig, TopConfig, environment_properties,
+};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::{generate, observe, run};
@@ -59,6 +61,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let config = TopConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals()?;
             run::top::run(&config, &stop)
+        }
+        Command::Replay(mut args) => {
+            add_environment(&mut args.kafka);
+            let config = ReplayConfig::resolve(&args, env)?;
+            let stop = run::signals::stop_on_signals()?;
+            run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
         }
         Command::Demo(args) => {
             let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms(), &env)?;

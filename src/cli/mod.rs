@@ -7,6 +7,7 @@ mod duration;
 pub mod engine;
 pub mod generate;
 pub mod kafka;
+pub mod replay;
 pub mod run;
 pub mod top;
 
@@ -78,6 +79,7 @@ pub enum Command {
     Run(Box<run::RunArgs>),
     Count(count::CountArgs),
     Generate(generate::GenerateArgs),
+    Replay(Box<replay::ReplayArgs>),
     Top(top::TopArgs),
     Demo(demo::DemoArgs),
 }

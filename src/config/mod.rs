@@ -4,6 +4,7 @@ mod count;
 mod counting;
 mod demo;
 mod kafka;
+mod replay;
 mod run;
 mod top;
 
@@ -11,5 +12,6 @@ pub use count::CountConfig;
 pub use counting::Counting;
 pub use demo::DemoConfig;
 pub use kafka::environment_properties;
+pub use replay::{ReplayConfig, Tempo};
 pub use run::{From, OutputConfig, RunConfig};
 pub use top::{TopConfig, ViewConfig};

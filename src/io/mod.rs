@@ -8,3 +8,4 @@ pub mod process;
 pub mod published;
 pub mod sink;
 pub mod source;
+pub mod target;

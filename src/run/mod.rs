@@ -5,6 +5,7 @@ pub mod demo;
 pub mod driver;
 pub mod pipeline;
 mod publish;
+pub mod replay;
 pub mod reporter;
 mod scout;
 pub mod service;

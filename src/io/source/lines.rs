@@ -106,7 +106,7 @@ impl<R: Read> Read for Counted<R> {
 }
 
 /// One input as lines.
-struct LineReader {
+pub struct LineReader {
     name: String,
     reader: Box<dyn BufRead + Send>,
     /// The part of the line at hand that did not fit the read buffer.
@@ -115,7 +115,12 @@ struct LineReader {
 }
 
 impl LineReader {
-    fn open(input: &Input, bytes: &BytesRead) -> Result<Self, Failure> {
+    /// Opens an input, and looks whether it is packed. `bytes` is added to while reading.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened or its first bytes cannot be read.
+    pub fn open(input: &Input, bytes: &BytesRead) -> Result<Self, Failure> {
         let counted = Counted {
             inner: input.open()?,
             bytes: Arc::clone(bytes),
@@ -171,6 +176,46 @@ impl LineReader {
             keep(&mut self.partial, buffer);
             self.reader.consume(length);
         }
+    }
+
+    /// Hands to `on` every line that ends in what can be read at once, so that those of a slow pipe need not wait for
+    /// the next. Returns false at the end of the input. Not to be mixed with [`next`](Self::next).
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read on.
+    pub fn block(&mut self, on: &mut dyn FnMut(&[u8])) -> Result<bool, Failure> {
+        let buffer = loop {
+            match self.reader.fill_buf() {
+                Ok(buffer) => break buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(damaged(&self.name, &error)),
+            }
+        };
+        if buffer.is_empty() {
+            if !self.partial.is_empty() {
+                self.lines += 1;
+                on(&self.partial);
+                self.partial.clear();
+            }
+            return Ok(false);
+        }
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', buffer) {
+            self.lines += 1;
+            if self.partial.is_empty() {
+                on(&buffer[start..end]);
+            } else {
+                keep(&mut self.partial, &buffer[start..end]);
+                on(&self.partial);
+                self.partial.clear();
+            }
+            start = end + 1;
+        }
+        let length = buffer.len();
+        keep(&mut self.partial, &buffer[start..]);
+        self.reader.consume(length);
+        Ok(true)
     }
 }
 
@@ -257,8 +302,8 @@ mod tests {
     use super::*;
     use std::io::Write;
 
-    fn lines_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
-        let mut reader = LineReader {
+    fn reader_of(bytes: &[u8], buffer: usize) -> LineReader {
+        LineReader {
             name: String::new(),
             reader: Box::new(BufReader::with_capacity(
                 buffer,
@@ -266,11 +311,24 @@ mod tests {
             )),
             partial: Vec::new(),
             lines: 0,
-        };
+        }
+    }
+
+    fn lines_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
+        let mut reader = reader_of(bytes, buffer);
         let mut lines = Vec::new();
         while let Some(line) = reader.next(|_, line| line.to_vec()).unwrap() {
             lines.push(line);
         }
+        assert_eq!(reader.lines, lines.len() as i64);
+        assert_eq!(lines, blocks_of(bytes, buffer));
+        lines
+    }
+
+    fn blocks_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
+        let mut reader = reader_of(bytes, buffer);
+        let mut lines = Vec::new();
+        while reader.block(&mut |line| lines.push(line.to_vec())).unwrap() {}
         assert_eq!(reader.lines, lines.len() as i64);
         lines
     }

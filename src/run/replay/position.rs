@@ -1,0 +1,289 @@
+//! How far a replay has come, in a file: per partition the first line that is not settled, and where to look for it.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::cli::replay::PartitionBy;
+use crate::config::ReplayConfig;
+use crate::engine::frame::EventTime;
+use crate::error::Failure;
+use crate::io::source::lines::Input;
+use crate::limits::POSITION_MAX_BYTES;
+
+pub(super) const SCHEMA: &str = "headcount.replay-position/1";
+
+/// What is replayed: a position is good for the same again, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Job {
+    pub(super) topic: String,
+    pub(super) partitions: usize,
+    /// The file with its whole path; `-` is standard input.
+    pub(super) input: String,
+    /// Bytes of the file as it lies on disk.
+    pub(super) size: Option<u64>,
+    pub(super) partition_by: String,
+    pub(super) shift_to_now: bool,
+    #[serde(rename = "loop")]
+    pub(super) is_loop: bool,
+    pub(super) skip: u64,
+    pub(super) uid_field: String,
+    pub(super) ts_field: String,
+}
+
+/// One partition.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Place {
+    /// Lines of this round before the first one of this partition that is not settled.
+    pub(super) line: u64,
+    /// Where the topic had no frame of ours yet that is behind that line; null if that is not known.
+    pub(super) offset: Option<i64>,
+}
+
+/// How far it has come.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Position {
+    pub(super) schema: String,
+    pub(super) job: Job,
+    /// Finished rounds of the file.
+    pub(super) rounds: u64,
+    /// Lines of the finished rounds, those passed over included.
+    pub(super) lines_before: u64,
+    /// Seconds added to event times in this round; null before its first one.
+    pub(super) shift: Option<i64>,
+    /// The greatest event time sent, shifted.
+    pub(super) greatest: Option<EventTime>,
+    pub(super) places: Vec<Place>,
+}
+
+impl Job {
+    pub(super) fn new(config: &ReplayConfig, partitions: usize) -> Self {
+        let (input, size) = match &config.input {
+            Input::Stdin => ("-".to_owned(), None),
+            Input::File(path) => {
+                let whole = path.canonicalize().unwrap_or_else(|_| path.clone());
+                let size = fs::metadata(path).ok().filter(fs::Metadata::is_file);
+                (whole.display().to_string(), size.map(|m| m.len()))
+            }
+        };
+        Self {
+            topic: config.topic.clone(),
+            partitions,
+            input,
+            size,
+            partition_by: match config.partition_by {
+                PartitionBy::Uid => "uid".to_owned(),
+                PartitionBy::RoundRobin => "round-robin".to_owned(),
+            },
+            shift_to_now: config.shift_to_now,
+            is_loop: config.is_loop,
+            skip: config.skip,
+            uid_field: config.fields.uid.clone(),
+            ts_field: config.fields.ts.clone(),
+        }
+    }
+
+    /// What differs from another job, with both values; nothing if it is the same.
+    fn difference(&self, other: &Self) -> Option<String> {
+        let size = |job: &Self| job.size.map_or("none".to_owned(), |size| size.to_string());
+        let pairs = [
+            ("topic", self.topic.clone(), other.topic.clone()),
+            (
+                "number of partitions",
+                self.partitions.to_string(),
+                other.partitions.to_string(),
+            ),
+            ("input", self.input.clone(), other.input.clone()),
+            ("size of the input", size(self), size(other)),
+            (
+                "--partition-by",
+                self.partition_by.clone(),
+                other.partition_by.clone(),
+            ),
+            (
+                "--shift-to-now",
+                self.shift_to_now.to_string(),
+                other.shift_to_now.to_string(),
+            ),
+            (
+                "--loop",
+                self.is_loop.to_string(),
+                other.is_loop.to_string(),
+            ),
+            ("--skip", self.skip.to_string(), other.skip.to_string()),
+            (
+                "--uid-field",
+                self.uid_field.clone(),
+                other.uid_field.clone(),
+            ),
+            ("--ts-field", self.ts_field.clone(), other.ts_field.clone()),
+        ];
+        let differs = pairs.into_iter().find(|(_, this, that)| this != that);
+        differs.map(|(what, this, that)| format!("the {what} was {this} and is {that}"))
+    }
+}
+
+/// The file that keeps the position.
+#[derive(Debug)]
+pub(super) struct PositionFile {
+    path: PathBuf,
+}
+
+impl PositionFile {
+    pub(super) fn new(path: &Path) -> Self {
+        Self {
+            path: path.to_owned(),
+        }
+    }
+
+    /// The position that it holds for this job; nothing if there is no file.
+    ///
+    /// # Errors
+    ///
+    /// A file that cannot be read, holds no position, or that of another job.
+    pub(super) fn load(&self, job: &Job) -> Result<Option<Position>, Failure> {
+        let shown = self.path.display();
+        let bytes = match fs::metadata(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Ok(metadata) if metadata.len() > POSITION_MAX_BYTES => Ok(Vec::new()),
+            _ => fs::read(&self.path),
+        };
+        let bytes =
+            bytes.map_err(|error| Failure::NoInput(format!("cannot read {shown}: {error}")))?;
+        let position: Option<Position> = serde_json::from_slice(&bytes).ok();
+        let is_whole = |p: &Position| p.schema == SCHEMA && p.places.len() == p.job.partitions;
+        let Some(position) = position.filter(is_whole) else {
+            return Err(Failure::Data(format!(
+                "{shown} holds no position of a replay; name another file for --resume, or delete it to start anew"
+            )));
+        };
+        if let Some(difference) = position.job.difference(job) {
+            return Err(Failure::Usage(format!(
+                "{shown} holds the position of another replay: {difference}; name another file for --resume, or delete it to start anew"
+            )));
+        }
+        Ok(Some(position))
+    }
+
+    /// Replaces the file: whoever reads it sees the old position or the new one.
+    ///
+    /// # Errors
+    ///
+    /// When the disk does not take it.
+    pub(super) fn save(&self, position: &Position, durably: bool) -> Result<(), Failure> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(".new");
+        let new = PathBuf::from(name);
+        let write = || -> io::Result<()> {
+            let mut file = File::create(&new)?;
+            serde_json::to_writer(&mut file, position)?;
+            file.write_all(b"\n")?;
+            if durably {
+                file.sync_all()?;
+            }
+            fs::rename(&new, &self.path)
+        };
+        write().map_err(|error| {
+            Failure::Output(format!(
+                "cannot keep the position in {}: {error}",
+                self.path.display()
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job() -> Job {
+        Job {
+            topic: "users".to_owned(),
+            partitions: 2,
+            input: "/data/frames".to_owned(),
+            size: Some(77),
+            partition_by: "uid".to_owned(),
+            shift_to_now: false,
+            is_loop: false,
+            skip: 0,
+            uid_field: "uid".to_owned(),
+            ts_field: "ts".to_owned(),
+        }
+    }
+
+    fn position() -> Position {
+        let place = |line, offset| Place { line, offset };
+        Position {
+            schema: SCHEMA.to_owned(),
+            job: job(),
+            rounds: 1,
+            lines_before: 50,
+            shift: Some(-3),
+            greatest: None,
+            places: vec![place(7, Some(12)), place(9, None)],
+        }
+    }
+
+    #[test]
+    fn a_position_comes_back_as_it_was_saved() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = PositionFile::new(&dir.path().join("position"));
+        assert_eq!(file.load(&job()), Ok(None));
+        for durably in [true, false] {
+            file.save(&position(), durably).unwrap();
+            assert_eq!(file.load(&job()), Ok(Some(position())));
+        }
+        assert_eq!(
+            fs::read_dir(dir.path()).unwrap().count(),
+            1,
+            "nothing beside it"
+        );
+    }
+
+    #[test]
+    fn the_position_of_another_replay_is_refused_and_what_differs_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = PositionFile::new(&dir.path().join("position"));
+        file.save(&position(), false).unwrap();
+        for words in [
+            "topic was users and is people",
+            "partitions was 2 and is 3",
+            "size of the input was 77 and is 78",
+            "--skip was 0 and is 1",
+            "--loop was false and is true",
+        ] {
+            let mut other = job();
+            match words.split(' ').next() {
+                Some("topic") => other.topic = "people".to_owned(),
+                Some("partitions") => other.partitions = 3,
+                Some("size") => other.size = Some(78),
+                Some("--skip") => other.skip = 1,
+                _ => other.is_loop = true,
+            }
+            match file.load(&other) {
+                Err(Failure::Usage(why)) => assert!(why.contains(words), "{why}"),
+                loaded => panic!("{words}: {loaded:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn a_file_that_holds_no_position_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        for text in ["", "{}", "{\"uid\":\"a\",\"ts\":7}\n"] {
+            fs::write(&path, text).unwrap();
+            let loaded = PositionFile::new(&path).load(&job());
+            assert!(
+                matches!(loaded, Err(Failure::Data(_))),
+                "{text}: {loaded:?}"
+            );
+        }
+        assert!(matches!(
+            PositionFile::new(&dir.path().join("no/position")).save(&position(), false),
+            Err(Failure::Output(_))
+        ));
+    }
+}
