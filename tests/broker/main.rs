@@ -16,4 +16,5 @@ mod outage;
 mod output;
 mod reading;
 mod real;
+mod replay;
 mod world;
