@@ -141,6 +141,8 @@ pub const REPLAY_IN_FLIGHT_FRAMES: usize = 100_000;
 pub const REPLAY_IN_FLIGHT_BYTES: usize = 64 << 20;
 /// Blocks of lines that `replay` reads ahead; a block has at most [`READ_BUFFER_BYTES`] and one line.
 pub const REPLAY_BLOCKS_AHEAD: usize = 4;
+/// Longest wait of `replay` before it looks for acknowledgements again, in milliseconds.
+pub const REPLAY_NAP_MS: u64 = 5;
 /// Lines that `replay` sends between two looks at acknowledgements and clock.
 pub const REPLAY_LINES_PER_LOOK: u64 = 64;
 /// Shortest and longest `--timeout` of `replay`, in milliseconds.

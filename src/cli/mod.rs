@@ -27,11 +27,11 @@ Exit codes:
   66   an input file that cannot be read
   69   brokers, topic or partitions out of reach although the run has an end
   70   a failure of headcount itself
-  74   an output that cannot be written
-  130  left at once by a second SIGINT or SIGTERM
+  74   an output that cannot be written; frames that the topic refused (replay)
+  130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 
 Environment:
-  Every option of run, count and demo can be given as HEADCOUNT_ and its name, such as
+  Every option of run, count, replay and demo can be given as HEADCOUNT_ and its name, such as
   HEADCOUNT_BROKER (of a repeatable one, one value), and a property of -X as HEADCOUNT_X_ and
   its name, such as HEADCOUNT_X_SECURITY_PROTOCOL. A flag wins over the environment. NO_COLOR
   turns colours off.";

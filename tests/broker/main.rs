@@ -16,5 +16,6 @@ mod outage;
 mod output;
 mod reading;
 mod real;
+mod replay;
 mod top;
 mod world;

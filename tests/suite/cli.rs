@@ -5,6 +5,7 @@ mod help;
 mod inputs;
 mod kafka_options;
 mod outputs;
+mod replay;
 mod terminal;
 mod usage;
 

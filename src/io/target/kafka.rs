@@ -1,5 +1,6 @@
 //! Frames into one Kafka topic, by an idempotent producer.
 
+use std::thread;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,7 +15,7 @@ use crate::error::Failure;
 use crate::io::kafka_client::{Connection, Voice};
 use crate::limits::{
     MAX_FRAME_BYTES, RECORD_OVERHEAD_BYTES, REPLAY_BATCH_BYTES, REPLAY_IN_FLIGHT_BYTES,
-    REPLAY_IN_FLIGHT_FRAMES,
+    REPLAY_IN_FLIGHT_FRAMES, REPLAY_NAP_MS,
 };
 
 /// Collects answers, which the client library hands over while it is polled.
@@ -177,7 +178,11 @@ impl Target for KafkaTarget {
     }
 
     fn deliveries(&mut self, wait: Duration, into: &mut Vec<Delivery>) {
-        self.producer.poll(wait);
+        // The library's own wait goes round in circles for its last millisecond, which is most of a short one.
+        if !wait.is_zero() {
+            thread::park_timeout(wait.min(Duration::from_millis(REPLAY_NAP_MS)));
+        }
+        self.producer.poll(Duration::ZERO);
         // Without a wait a poll hands over one batch's answers at the most.
         let delivered = &self.producer.context().delivered;
         while !delivered.lock().is_empty() {

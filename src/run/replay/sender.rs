@@ -409,7 +409,9 @@ impl<'a, T: Target> Sender<'a, T> {
             None => ticket % self.round_lines.max(1),
         };
         let line = number + 1;
-        self.first_refused.get_or_insert(line);
+        // Partitions answer in any order.
+        let first = self.first_refused.map_or(line, |first| first.min(line));
+        self.first_refused = Some(first);
         let named = self.counts.refused();
         if named <= REPLAY_REFUSALS_NAMED as u64 {
             let more = match named == REPLAY_REFUSALS_NAMED as u64 {
@@ -447,3 +449,6 @@ impl<'a, T: Target> Sender<'a, T> {
         file.save(&position, durably)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -6,7 +6,7 @@ use headcount::error::EXIT_SECOND_SIGNAL;
 
 use crate::support::process;
 
-const SUBCOMMANDS: [&str; 5] = ["run", "count", "generate", "top", "demo"];
+const SUBCOMMANDS: [&str; 6] = ["run", "count", "generate", "replay", "top", "demo"];
 
 /// Widest line of help, whatever the terminal.
 const MAX_COLUMNS: usize = 110;
@@ -106,7 +106,7 @@ fn help_documents_every_exit_code() {
 
 #[test]
 fn help_of_a_subcommand_tells_where_exit_codes_are_listed() {
-    for subcommand in ["run", "count", "top", "demo"] {
+    for subcommand in ["run", "count", "replay", "top", "demo"] {
         let help = help(&[subcommand, "--help"], "110");
         assert!(
             help.to_lowercase().contains("exit codes"),
@@ -121,6 +121,7 @@ fn help_of_a_subcommand_explains_it_and_not_only_names_it() {
         ("run", "Without saved state a restart reads again"),
         ("count", "read side by side by event time"),
         ("generate", "Two determine the third"),
+        ("replay", "all that is overdue goes out as fast as it can"),
         ("top", "it asks nothing of the service"),
         ("demo", "Needs nothing installed"),
     ] {

@@ -73,6 +73,11 @@ fn a_terminal_as_stdin_is_not_waited_for() {
         shown.contains("nothing to read: name files, or pipe frames"),
         "{shown}"
     );
+    let shown = on_a_terminal("headcount replay -", &[]).unwrap();
+    assert!(
+        shown.contains("nothing to send: name a file, or pipe frames"),
+        "{shown}"
+    );
 }
 
 #[test]
