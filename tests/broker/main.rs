@@ -10,6 +10,7 @@ mod support;
 
 mod demo;
 mod harness;
+mod load;
 mod mock;
 mod oracle;
 mod outage;
