@@ -325,7 +325,7 @@ fn a_loop_ends_cleanly_when_it_is_told_to_and_a_file_says_where() {
         assert_eq!(told.summary["in_doubt"], 0);
         let sent = &told.summary["acknowledged"];
         if code == 130 {
-            let where_to = format!("interrupted at line {sent}: {sent} of {sent} frames sent");
+            let where_to = format!("interrupted after line {sent}: {sent} of {sent} frames sent");
             assert!(told.complaint().contains(&where_to), "{}", told.complaint());
             assert!(told.complaint().contains(&format!("--skip {sent}")));
         }
@@ -359,4 +359,25 @@ fn errors_that_pass_cost_nothing_and_a_lack_of_rights_ends_it() {
         "{complaint}"
     );
     assert_eq!(told.summary["outcome"], "failed");
+}
+
+#[test]
+fn what_comes_before_the_tear_of_an_archive_is_sent_and_the_tear_is_told() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let lines = lines(20_000);
+    let text = lines.join("\n");
+    let packed = zstd::encode_all(text.as_bytes(), 1).unwrap();
+    let torn = dir.path().join("torn.zst");
+    fs::write(&torn, &packed[..packed.len() * 2 / 3]).unwrap();
+    let options = ["--partitions", "1"];
+    let told = Told::run(replay(broker.address(), "replay-torn", &options, &torn));
+    assert_eq!(told.code, Some(65), "{}", told.stderr);
+    assert!(told.complaint().contains("transfer it again"));
+    let sent = told.summary["acknowledged"].as_u64().unwrap() as usize;
+    assert!(sent > 1_000, "{}", told.summary);
+    assert_eq!(told.summary["in_doubt"], 0);
+    assert_holds(broker.address(), "replay-torn", &lines[..sent]);
 }

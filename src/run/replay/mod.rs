@@ -229,16 +229,16 @@ fn verdict(
         ))),
         Err(failure) => Err(failure),
         Ok(End::Stopped) if !config.is_loop => Err(Failure::Interrupted(format!(
-            "interrupted at line {}: {}",
+            "interrupted after line {}: {}",
             standing.next,
             how_to_go_on(config, sender)
         ))),
         Ok(_) if counts.refused() > 0 => Err(Failure::Output(format!(
-            "{} of {} frames were refused as too large by topic '{}', the first in line {}; raise its max.message.bytes, or leave them out",
+            "{} of {} frames are too large and were refused, the first in line {}; raise max.message.bytes of topic '{}', or leave them out",
             counts.refused(),
             counts.sent,
-            config.topic,
-            sender.first_refused().unwrap_or(0)
+            sender.first_refused().unwrap_or(0),
+            config.topic
         ))),
         Ok(_) => Ok(()),
     }
@@ -262,7 +262,7 @@ fn how_to_go_on(config: &ReplayConfig, sender: &Sender<'_, KafkaTarget>) -> Stri
                 "--skip {line} goes on without a loss, with --resume FILE it would have gone on by itself"
             )
         }
-        (None, _) => "with --resume FILE it could be gone on with".to_owned(),
+        (None, _) => "with --resume FILE the same command could go on".to_owned(),
     };
     format!("{acknowledged} of {sent} frames sent were acknowledged; {how}")
 }
