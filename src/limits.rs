@@ -93,6 +93,8 @@ pub const LOG_WINDOW_MS: u64 = 10_000;
 pub const VIEW_BEATS_MAX: usize = 1_024;
 /// Happenings that a live view remembers.
 pub const VIEW_NEWS_MAX: usize = 256;
+/// Characters of a text from a topic that a live view shows.
+pub const VIEW_TEXT_CHARS_MAX: usize = 256;
 /// Log lines that wait for a live view; the oldest give way.
 pub const VIEW_LOG_LINES_MAX: usize = 256;
 /// Ticks and window records that a live view reads back when it starts.

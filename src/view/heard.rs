@@ -6,6 +6,16 @@ use serde::Deserialize;
 
 use super::WINDOWS;
 use crate::engine::report::record::{STATS_SCHEMA, WINDOW_SCHEMA};
+use crate::limits::VIEW_TEXT_CHARS_MAX;
+
+/// Anybody may publish to a topic, and a terminal obeys control characters: none of them gets further than this, nor
+/// more text than a line or two.
+fn printable(text: &str) -> String {
+    let shown = text.chars().take(VIEW_TEXT_CHARS_MAX);
+    shown
+        .map(|c| if c.is_control() { '\u{fffd}' } else { c })
+        .collect()
+}
 
 /// A tick, as docs/FORMAT.md describes it.
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -110,10 +120,19 @@ impl Tick {
     ///
     /// Why the record is none.
     pub fn parse(payload: &[u8]) -> Result<Self, String> {
-        let tick: Self = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        let mut tick: Self =
+            serde_json::from_slice(payload).map_err(|error| printable(&error.to_string()))?;
         if tick.schema != STATS_SCHEMA {
-            return Err(format!("its schema is '{}'", tick.schema));
+            return Err(format!("its schema is '{}'", printable(&tick.schema)));
         }
+        for text in [&mut tick.job, &mut tick.tz, &mut tick.source.topic] {
+            *text = printable(text);
+        }
+        let reasons = std::mem::take(&mut tick.frames.rejected);
+        tick.frames.rejected = reasons
+            .into_iter()
+            .map(|(reason, n)| (printable(&reason), n))
+            .collect();
         Ok(tick)
     }
 
@@ -155,9 +174,13 @@ impl Window {
     ///
     /// Why the record is none.
     pub fn parse(payload: &[u8]) -> Result<Self, String> {
-        let window: Self = serde_json::from_slice(payload).map_err(|error| error.to_string())?;
+        let mut window: Self =
+            serde_json::from_slice(payload).map_err(|error| printable(&error.to_string()))?;
         if window.schema != WINDOW_SCHEMA {
-            return Err(format!("its schema is '{}'", window.schema));
+            return Err(format!("its schema is '{}'", printable(&window.schema)));
+        }
+        for text in [&mut window.window, &mut window.start, &mut window.job] {
+            *text = printable(text);
         }
         Ok(window)
     }

@@ -281,6 +281,45 @@ fn what_is_no_tick_is_told_why() {
     }
 }
 
+/// Anybody may publish to a topic; a terminal that showed it raw would obey.
+#[test]
+fn control_characters_of_a_topic_do_not_reach_a_terminal() {
+    let evil = "\u{1b}]0;owned\u{7}\u{9b}2J";
+    let mut record: serde_json::Value = serde_json::from_slice(&tick(3, FEW)).unwrap();
+    record["job"] = evil.into();
+    record["tz"] = evil.into();
+    record["source"]["topic"] = evil.into();
+    record["frames"]["rejected"] = json!({evil: 7});
+    let mut model = Model::new("headcount top", "", &[]);
+    let heard = Tick::parse(record.to_string().as_bytes()).unwrap();
+    assert!(!heard.job.chars().any(char::is_control));
+    model.take_tick(heard, None, NOW_MS);
+    let window = json!({"window": evil, "start": evil, "users": 1, "frames": 1, "state": "final",
+        "schema": "headcount.window/1", "job": evil});
+    let window = Window::parse(window.to_string().as_bytes()).unwrap();
+    model.take_window(&window, NOW_MS);
+    let mut out = Vec::new();
+    lines::tick(&model, &mut out).unwrap();
+    lines::news(&model, &mut out).unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    let screen = text(&screen(&model, (200, 60), COLORS));
+    for shown in [lines, screen] {
+        let control = |c: &char| c.is_control() && *c != '\n';
+        assert_eq!(shown.chars().find(control), None, "{shown:?}");
+        assert!(shown.contains("owned"), "{shown:?}");
+    }
+    for record in [json!({"schema": evil}), json!({"job": evil, "schema": 5})] {
+        let why = Tick::parse(record.to_string().as_bytes()).unwrap_err();
+        assert!(!why.chars().any(char::is_control), "{why:?}");
+    }
+    let long = tick(1, FEW);
+    let long = String::from_utf8(long).unwrap().replace(
+        "\"job\":\"users\"",
+        &format!("\"job\":\"{}\"", "x".repeat(1_000_000)),
+    );
+    assert!(Tick::parse(long.as_bytes()).unwrap().job.len() < 1_000);
+}
+
 #[test]
 fn lines_have_the_truth_only_where_it_is_known() {
     let lines_of = |model: &Model| {
