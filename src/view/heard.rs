@@ -191,11 +191,15 @@ impl Window {
         self.state == "final"
     }
 
-    /// Its start as people say it: `the minute 11:59`, `the day 2026-11-24`.
+    /// Its start as people say it on a day, such as 2026-11-24: `the minute 11:59`, `the day 2026-11-24`.
     #[must_use]
-    pub fn spoken(&self) -> String {
+    pub fn spoken(&self, today: &str) -> String {
         let (date, time) = self.start.split_once('T').unwrap_or((&self.start, ""));
         let clock = time.get(..5).unwrap_or(time);
+        let clock = match date == today {
+            true => clock.to_owned(),
+            false => format!("{clock} of {date}"),
+        };
         match self.window.as_str() {
             "minute" => format!("the minute {clock}"),
             "hour" => format!("the hour from {clock}"),

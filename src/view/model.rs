@@ -129,7 +129,7 @@ impl Model {
             let (users, frames) = (grouped(window.users), grouped(window.frames));
             let text = format!(
                 "{} became final: {users} users in {frames} frames",
-                window.spoken()
+                window.spoken(&self.date(at_ms))
             );
             self.tell(at_ms, text);
         }
@@ -217,11 +217,19 @@ impl Model {
     /// A moment, unix milliseconds, as the time of day in the job's zone.
     #[must_use]
     pub fn time_of_day(&self, at_ms: u64) -> String {
+        self.formatted(at_ms, "%H:%M:%S")
+    }
+
+    fn date(&self, at_ms: u64) -> String {
+        self.formatted(at_ms, "%Y-%m-%d")
+    }
+
+    fn formatted(&self, at_ms: u64, format: &str) -> String {
         let at = i64::try_from(at_ms).ok();
         let at = at.and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
         at.map_or_else(String::new, |at| {
             let at = at.to_zoned_datetime(self.zone());
-            at.strftime("%H:%M:%S").to_string()
+            at.strftime(format).to_string()
         })
     }
 

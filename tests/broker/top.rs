@@ -37,7 +37,7 @@ fn each_tick_and_final_is_shown_as_it_comes() {
     view.stdout_line("tick ", SOON);
     view.stdout_line("  year ", SOON);
     job.send(&batch(4, 2));
-    view.stdout_line("the minute 12:00 became final: ", SOON);
+    view.stdout_line("the minute 12:00 of 2026-01-01 became final: ", SOON);
     view.stdout_line("tick ", SOON);
     view.signal("INT");
     assert_eq!(view.wait(SOON).code(), Some(0));

@@ -208,8 +208,8 @@ fn finals_and_restarts_are_news() {
     );
     assert_eq!(model.news().count(), 0);
     for (period, spoken) in [
-        ("minute", "the minute 11:59"),
-        ("hour", "the hour from 11:59"),
+        ("minute", "the minute 11:59 of 2026-11-24"),
+        ("hour", "the hour from 11:59 of 2026-11-24"),
         ("day", "the day 2026-11-24"),
         ("week", "the week from 2026-11-24"),
         ("month", "the month 2026-11"),
@@ -225,6 +225,11 @@ fn finals_and_restarts_are_news() {
             format!("{spoken} became final: 28,412 users in 30,001 frames")
         );
     }
+    // On its own day a time is enough; the day is that of the job's zone, in which it is the 23rd.
+    let today = window("minute", "2026-11-23T06:43:00+01:00", "final");
+    model.take_window(&today, NOW_MS);
+    let news = &model.news().next().unwrap().text;
+    assert!(news.starts_with("the minute 06:43 became"), "{news}");
     let restarted = String::from_utf8(tick(1, FEW))
         .unwrap()
         .replace("\"epoch\":7", "\"epoch\":8");
