@@ -1,13 +1,14 @@
 //! `headcount count`: the engine over lines.
 
-use std::io::{self, BufWriter, IsTerminal};
+use std::io::{self, BufWriter};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar};
 
 use super::driver::Driver;
 use super::pipeline::{Broken, Pipeline};
+use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
 use crate::config::CountConfig;
 use crate::engine::admit::Admission;
@@ -161,27 +162,8 @@ struct Progress {
 
 impl Progress {
     fn new(inputs: &[Input], bytes: BytesRead) -> Self {
-        let sizes = inputs.iter().map(|input| match input {
-            Input::File(path) => std::fs::metadata(path).ok().filter(|m| m.is_file()),
-            Input::Stdin => None,
-        });
-        let total: Option<u64> = sizes.map(|m| m.map(|m| m.len())).sum();
-        let template = match total {
-            Some(_) => "{bytes}/{total_bytes} {wide_bar} {bytes_per_sec}, {msg}, {eta} left",
-            None => "{spinner} {bytes} {bytes_per_sec}, {msg}",
-        };
-        let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(total, target);
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message("0 frames/s");
         Self {
-            bar,
+            bar: bar(total_bytes(inputs), "0 frames/s"),
             bytes,
             clock: SystemClock::new(),
             shown_ms: 0,
@@ -195,8 +177,10 @@ impl Progress {
         }
         self.shown_ms = now_ms;
         let rate = frames * 1_000 / now_ms.max(1);
-        self.bar.set_position(self.bytes.load(Ordering::Relaxed));
-        self.bar
-            .set_message(format!("{} frames/s", HumanCount(rate)));
+        let bytes = self.bytes.load(Ordering::Relaxed);
+        self.bar.set_position(bytes);
+        let mb = bytes as f64 / now_ms.max(1) as f64 / 1e3;
+        let text = format!("{} frames/s, {mb:.1} MB/s", HumanCount(rate));
+        self.bar.set_message(text);
     }
 }

@@ -4,6 +4,7 @@ pub mod count;
 pub mod demo;
 pub mod driver;
 pub mod pipeline;
+mod progress;
 mod publish;
 pub mod replay;
 pub mod reporter;

@@ -1,14 +1,14 @@
 //! How it goes, on standard error when that is a terminal.
 
-use std::io::{self, IsTerminal};
 use std::sync::atomic::Ordering;
 
-use indicatif::{HumanCount, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{HumanCount, ProgressBar};
 
 use super::summary::Counts;
 use crate::config::ReplayConfig;
-use crate::io::source::lines::{BytesRead, Input};
+use crate::io::source::lines::BytesRead;
 use crate::limits::PROGRESS_EVERY_MS;
+use crate::run::progress::{bar, total_bytes};
 
 /// Bytes of the input, speed, frames under way and the time left.
 pub(super) struct Progress {
@@ -21,27 +21,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(config: &ReplayConfig, read: BytesRead) -> Self {
-        let total = match &config.input {
-            Input::File(path) if !config.is_loop => std::fs::metadata(path).ok(),
-            _ => None,
-        };
-        let total = total.filter(|m| m.is_file()).map(|m| m.len());
-        let template = match total {
-            Some(_) => "{bytes}/{total_bytes} {wide_bar} {msg}, {eta} left",
-            None => "{spinner} {bytes}, {msg}",
-        };
-        let target = if io::stderr().is_terminal() {
-            ProgressDrawTarget::stderr()
-        } else {
-            ProgressDrawTarget::hidden()
-        };
-        let bar = ProgressBar::with_draw_target(total, target);
-        if let Ok(style) = ProgressStyle::with_template(template) {
-            bar.set_style(style);
-        }
-        bar.set_message("waiting for the brokers");
+        // How often a loop will read it nobody knows.
+        let inputs = std::slice::from_ref(&config.input);
+        let total = total_bytes(inputs).filter(|_| !config.is_loop);
         Self {
-            bar,
+            bar: bar(total, "waiting for the brokers"),
             read,
             shown_ms: 0,
             shown: (0, 0),
