@@ -21,17 +21,17 @@ const SEE_ALSO: &str = "Exit codes and environment variables: see 'headcount --h
 
 const AFTER_HELP: &str = "\
 Exit codes:
-  0    done; also after SIGINT or SIGTERM (run, demo), and when the reader of the output leaves
+  0    done; also after SIGINT or SIGTERM (run, top, demo), or when the reader of the output leaves
   2    bad usage: an option, topic, zone or value that makes no sense
   65   damaged input, such as a torn gzip file
   66   an input file that cannot be read
-  69   brokers, topic or partitions out of reach although the run has an end
+  69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once)
   70   a failure of headcount itself
   74   an output that cannot be written; frames that the topic refused (replay)
   130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 
 Environment:
-  Every option of run, count, replay and demo can be given as HEADCOUNT_ and its name, such as
+  Every option of run, count, replay, top and demo can be given as HEADCOUNT_ and its name, such as
   HEADCOUNT_BROKER (of a repeatable one, one value), and a property of -X as HEADCOUNT_X_ and
   its name, such as HEADCOUNT_X_SECURITY_PROTOCOL. A flag wins over the environment. NO_COLOR
   turns colours off.";
