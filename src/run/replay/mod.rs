@@ -57,8 +57,8 @@ pub fn run(config: &ReplayConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<
         max_message_bytes,
     )?;
     let job = Job::new(config, partitions);
-    let keeper = config.resume.as_deref().map(PositionFile::new);
-    let held = match &keeper {
+    let mut keeper = config.resume.as_deref().map(PositionFile::new);
+    let held = match &mut keeper {
         Some(file) => file.load(&job)?,
         None => None,
     };
