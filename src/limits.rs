@@ -95,6 +95,10 @@ pub const VIEW_BEATS_MAX: usize = 1_024;
 pub const VIEW_NEWS_MAX: usize = 256;
 /// Characters of a text from a topic that a live view shows.
 pub const VIEW_TEXT_CHARS_MAX: usize = 256;
+/// Reasons of rejections that a live view names; the others are counted.
+pub const VIEW_REASONS_MAX: usize = 64;
+/// Other jobs in the same topic that a live view names.
+pub const VIEW_OTHERS_MAX: usize = 16;
 /// Log lines that wait for a live view; the oldest give way.
 pub const VIEW_LOG_LINES_MAX: usize = 256;
 /// Ticks and window records that a live view reads back when it starts.

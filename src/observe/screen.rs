@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::fmt::{self, Write};
+use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use parking_lot::Mutex;
@@ -29,10 +30,25 @@ pub struct Line {
 #[derive(Debug)]
 pub struct Taken(());
 
+/// Lines that nobody has asked for go where they would have gone without a view.
 impl Drop for Taken {
     fn drop(&mut self) {
-        IS_TAKEN.store(false, Ordering::Relaxed);
+        give_back(&mut io::stderr());
     }
+}
+
+fn give_back(out: &mut dyn io::Write) {
+    let mut lines = LINES.lock();
+    // Under the lock: a line that is just being kept is either written here, or sees that the screen is free.
+    IS_TAKEN.store(false, Ordering::Relaxed);
+    for line in lines.drain(..) {
+        write_line(out, &line);
+    }
+}
+
+fn write_line(out: &mut dyn io::Write, line: &Line) {
+    // Where standard error is gone there is nobody to tell.
+    let _ = writeln!(out, "{}", line.text);
 }
 
 /// Takes the log lines over for a view.
@@ -64,6 +80,10 @@ impl<S: Subscriber> Layer<S> for Keep {
             is_warning: *event.metadata().level() <= Level::WARN,
         };
         let mut lines = LINES.lock();
+        if !is_taken() {
+            write_line(&mut io::stderr(), &line);
+            return;
+        }
         if lines.len() == VIEW_LOG_LINES_MAX {
             lines.pop_front();
         }
@@ -84,5 +104,32 @@ impl Visit for Text {
             "message" => write!(self.message, "{value:?}"),
             name => write!(self.fields, " {name}={value:?}"),
         };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    #[test]
+    fn lines_that_the_view_has_not_shown_are_written_when_the_screen_is_given_back() {
+        let subscriber = tracing_subscriber::registry().with(Keep);
+        tracing::subscriber::with_default(subscriber, || {
+            let taken = take();
+            tracing::warn!(left = 3, "shown");
+            let shown: Vec<_> = lines().into_iter().map(|line| line.text).collect();
+            assert_eq!(shown, ["shown left=3"]);
+            for number in 0..=VIEW_LOG_LINES_MAX {
+                tracing::info!("not shown {number}");
+            }
+            let mut out = Vec::new();
+            give_back(&mut out);
+            assert!(!is_taken());
+            let out = String::from_utf8(out).unwrap();
+            assert_eq!(out.lines().count(), VIEW_LOG_LINES_MAX);
+            assert!(out.starts_with("not shown 1\n"), "{out}");
+            drop(taken);
+        });
     }
 }

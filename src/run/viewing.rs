@@ -12,7 +12,7 @@ use crate::io::front::plain::Plain;
 use crate::io::front::screen::Screen;
 use crate::io::front::{Change, Front, Wish};
 use crate::io::published::{Heard, Published, Reader};
-use crate::limits::{VIEW_RECORDS_PER_STEP, VIEW_REDRAW_MS};
+use crate::limits::{VIEW_OTHERS_MAX, VIEW_RECORDS_PER_STEP, VIEW_REDRAW_MS};
 use crate::observe::screen::{Taken, lines, take};
 use crate::view::Model;
 use crate::view::heard::{Tick, Window};
@@ -38,18 +38,51 @@ impl Witness for NoWitness {
     fn finalized(&mut self, _window: &Window) {}
 }
 
+/// Whose record it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Job {
+    /// Of the job that is shown.
+    Ours,
+    /// Of another one, which should be told of.
+    New,
+    /// Of another one.
+    Known,
+}
+
+/// The job that is shown, which is the first one seen unless it was named, and the others in its topics.
+#[derive(Debug)]
+struct Jobs {
+    ours: Option<String>,
+    others: Vec<String>,
+}
+
+impl Jobs {
+    fn look(&mut self, job: &str) -> Job {
+        if self.ours.get_or_insert_with(|| job.to_owned()) == job {
+            return Job::Ours;
+        }
+        let is_known = self.others.iter().any(|other| other == job);
+        if is_known || self.others.len() == VIEW_OTHERS_MAX {
+            return Job::Known;
+        }
+        self.others.push(job.to_owned());
+        Job::New
+    }
+}
+
 /// A reader of records and the view that shows them.
 pub(super) struct Viewing {
-    reader: Reader,
+    // In the order of dropping: the terminal first, then the log lines that were not shown there. Leaving the brokers
+    // may take a while.
     front: Box<dyn Front>,
+    /// While a screen is open, log lines are shown there.
+    log: Option<Taken>,
+    reader: Reader,
     clock: Arc<dyn Clock>,
     /// What is shown.
     pub model: Model,
-    job: Option<String>,
-    others: Vec<String>,
+    jobs: Jobs,
     drawn_ms: u64,
-    /// While a screen is open, log lines are shown there.
-    log: Option<Taken>,
 }
 
 impl Viewing {
@@ -69,14 +102,16 @@ impl Viewing {
         };
         let log = front.is_live().then(take);
         let mut viewing = Self {
-            reader,
             front,
+            log,
+            reader,
             clock,
             model,
-            job,
-            others: Vec::new(),
+            jobs: Jobs {
+                ours: job,
+                others: Vec::new(),
+            },
             drawn_ms: 0,
-            log,
         };
         viewing.show(Change::Time)?;
         Ok(viewing)
@@ -125,7 +160,9 @@ impl Viewing {
             Heard::Tick(Published { payload, at_ms }) => match Tick::parse(&payload) {
                 Ok(tick) if self.is_ours(&tick.job) => {
                     let truth = witness.tick(&tick);
-                    self.model.take_tick(tick, truth, at_ms.unwrap_or(now_ms));
+                    // A producer whose clock is ahead must not hide that it has fallen silent.
+                    let at_ms = at_ms.map_or(now_ms, |at_ms| at_ms.min(now_ms));
+                    self.model.take_tick(tick, truth, at_ms);
                     self.show(Change::Tick)
                 }
                 Ok(_) => Ok(()),
@@ -151,15 +188,12 @@ impl Viewing {
     }
 
     fn is_ours(&mut self, job: &str) -> bool {
-        let ours = self.job.get_or_insert_with(|| job.to_owned());
-        if ours == job {
-            return true;
-        }
-        if !self.others.iter().any(|other| other == job) {
-            self.others.push(job.to_owned());
-            let text = format!("job '{job}' publishes here too; --job {job} shows it");
-            self.model.tell(self.clock.unix_ms(), text);
-        }
+        let told = match self.jobs.look(job) {
+            Job::Ours => return true,
+            Job::Known => return false,
+            Job::New => format!("job '{job}' publishes here too; --job {job} shows it"),
+        };
+        self.model.tell(self.clock.unix_ms(), told);
         false
     }
 
@@ -177,5 +211,24 @@ impl Viewing {
     /// Gives the terminal back.
     pub(super) fn close(mut self) -> Result<(), Failure> {
         self.front.close()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_jobs_are_told_of_once_and_not_without_an_end() {
+        let mut jobs = Jobs {
+            ours: None,
+            others: Vec::new(),
+        };
+        assert_eq!(jobs.look("users"), Job::Ours);
+        let others = (0..10_000).map(|n| jobs.look(&format!("job {n}")));
+        let told = others.filter(|job| *job == Job::New).count();
+        assert_eq!(told, VIEW_OTHERS_MAX);
+        assert_eq!(jobs.look("job 0"), Job::Known);
+        assert_eq!(jobs.look("users"), Job::Ours);
     }
 }

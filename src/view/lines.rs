@@ -8,6 +8,7 @@ use super::WINDOWS;
 use super::heard::Count;
 use super::model::Model;
 use super::number::{amount, grouped};
+use crate::limits::VIEW_REASONS_MAX;
 
 /// Writes the last tick as a small table.
 ///
@@ -79,7 +80,8 @@ pub(super) fn interval(count: Count) -> String {
 /// How many frames were rejected and why, the commonest reason first, in at most so many characters as long as the total
 /// fits: `31 (json 20, 2 more)`.
 pub(super) fn rejected(reasons: &BTreeMap<String, u64>, most: usize) -> String {
-    let total = grouped(reasons.values().sum());
+    let total = reasons.values().copied().fold(0, u64::saturating_add);
+    let total = grouped(total);
     let mut reasons: Vec<_> = reasons.iter().collect();
     reasons.sort_by_key(|(_, n)| Reverse(**n));
     let texts: Vec<_> = reasons
@@ -90,7 +92,7 @@ pub(super) fn rejected(reasons: &BTreeMap<String, u64>, most: usize) -> String {
         0 => format!("{total} ({})", texts.join(", ")),
         more => format!("{total} ({}, {more} more)", texts[..shown].join(", ")),
     };
-    let fitting = (1..=texts.len()).rev().map(with);
+    let fitting = (1..=texts.len().min(VIEW_REASONS_MAX)).rev().map(with);
     fitting
         .into_iter()
         .find(|text| text.chars().count() <= most)

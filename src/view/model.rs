@@ -189,7 +189,8 @@ impl Model {
         self.tick.as_ref()?;
         let quiet_ms = now_ms.saturating_sub(self.heard_ms);
         // Two ticks may be missed, and records take a moment.
-        let patience_ms = 3 * self.beat_now().gap_ms.unwrap_or(5_000) + 1_000;
+        let gap_ms = self.beat_now().gap_ms.unwrap_or(5_000);
+        let patience_ms = gap_ms.saturating_mul(3).saturating_add(1_000);
         (quiet_ms > patience_ms).then_some(quiet_ms / 1_000)
     }
 

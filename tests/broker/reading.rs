@@ -11,6 +11,28 @@ use jiff::Timestamp;
 use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
 use std::time::Duration;
 
+/// Behind a fetch that waits for frames every other request waits too: the brokers must not be asked partition by
+/// partition.
+#[test]
+fn many_quiet_partitions_do_not_keep_the_brokers_from_answering() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "quiet", 150);
+    let mut service = job.start(&["--every", "1s"]);
+    let mut ticks = job.ticks();
+    ticks.until("an idle tick", |_| true);
+    add_partitions(broker.address(), &job.topic, 151);
+    job.send(&[seen(150, "Ada", NOON)]);
+    let limit = Duration::from_secs(20);
+    let tick = wait_until(limit, "the new partition is found", || {
+        let tick = ticks.next(Duration::from_millis(100))?;
+        (tick.reflected() == 1).then_some(tick)
+    });
+    assert_eq!(tick.offsets().len(), 151);
+    stop(&mut service);
+}
+
 #[test]
 fn a_partition_added_later_is_read_from_its_beginning() {
     let Some(broker) = Broker::shared() else {

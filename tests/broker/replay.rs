@@ -2,9 +2,11 @@
 
 mod resuming;
 
+use crate::mock::cluster;
 use crate::support::broker::Broker;
 use crate::support::kafka::{create_topic, high_watermarks, read_all};
 use crate::support::process::{self, Service, headcount};
+use crate::support::wait_until;
 use crate::world::{NOON, SOON};
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -314,7 +316,7 @@ fn a_loop_ends_cleanly_when_it_is_told_to_and_a_file_says_where() {
     for (options, code) in [(&["--loop", "-r", "500"][..], 0), (&["-r", "20"][..], 130)] {
         let mut service = Service::spawn(replay(address, "replay-ended", options, &file));
         let before: i64 = high_watermarks(address, "replay-ended").into_values().sum();
-        crate::support::wait_until(SOON, "frames arrive", || {
+        wait_until(SOON, "frames arrive", || {
             let now: i64 = high_watermarks(address, "replay-ended").into_values().sum();
             (now > before + 5).then_some(())
         });
@@ -359,6 +361,47 @@ fn errors_that_pass_cost_nothing_and_a_lack_of_rights_ends_it() {
         "{complaint}"
     );
     assert_eq!(told.summary["outcome"], "failed");
+}
+
+#[test]
+fn a_loop_that_leaves_frames_in_doubt_does_not_end_cleanly() {
+    let (cluster, job) = cluster("replay-doubt", 1);
+    let dir = tempfile::tempdir().unwrap();
+    let file = file_of(dir.path(), &lines(300));
+    let options = ["--loop", "-r", "300"];
+    let mut service = Service::spawn(replay(&job.address, &job.topic, &options, &file));
+    wait_until(SOON, "frames arrive", || {
+        let there: i64 = high_watermarks(&job.address, &job.topic)
+            .into_values()
+            .sum();
+        (there > 10).then_some(())
+    });
+    drop(cluster);
+    service.stderr_line("no acknowledgement for 5 s", SOON);
+    service.signal("INT");
+    let told = Told::await_end(&mut service);
+    assert_eq!(told.code, Some(130), "{}", told.stderr);
+    assert!(told.summary["in_doubt"].as_u64().unwrap() > 0);
+    assert!(told.complaint().contains("--resume"), "{}", told.stderr);
+}
+
+#[test]
+fn a_pipe_that_nobody_writes_to_does_not_hinder_the_end() {
+    let (_cluster, job) = cluster("replay-pipe", 1);
+    let dir = tempfile::tempdir().unwrap();
+    let pipe = dir.path().join("pipe");
+    let made = Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    let mut service = Service::spawn(replay(&job.address, &job.topic, &[], &pipe));
+    let threads = format!("/proc/{}/task", service.id());
+    wait_until(SOON, "the pipe is opened beside everything else", || {
+        let threads = fs::read_dir(&threads).ok()?.flatten();
+        let mut names = threads.filter_map(|t| fs::read_to_string(t.path().join("comm")).ok());
+        names.find(|name| name.trim() == "reader")
+    });
+    service.signal("TERM");
+    let told = Told::await_end(&mut service);
+    assert_eq!(told.code, Some(130), "{}", told.stderr);
 }
 
 #[test]

@@ -325,6 +325,54 @@ fn control_characters_of_a_topic_do_not_reach_a_terminal() {
     assert!(Tick::parse(long.as_bytes()).unwrap().job.len() < 1_000);
 }
 
+/// Numbers that no service would publish: the view shows nonsense then, and goes on.
+#[test]
+fn absurd_numbers_are_shown_too() {
+    let with = |edit: &dyn Fn(&mut serde_json::Value)| {
+        let mut record: serde_json::Value = serde_json::from_slice(&tick(4, FEW)).unwrap();
+        edit(&mut record);
+        Tick::parse(record.to_string().as_bytes()).unwrap()
+    };
+    const MOST: u64 = u64::MAX;
+    let edits: [&dyn Fn(&mut serde_json::Value); 8] = [
+        &|tick| {
+            tick["process"] = json!({"uptime_ms": MOST, "cpu_ms": MOST, "resident_bytes": MOST,
+                "read_bytes": MOST, "lag": MOST});
+        },
+        &|tick| tick["process"] = json!({"uptime_ms": 0, "lag": 0}),
+        &|tick| {
+            let rejected = json!({"json": MOST, "uid": MOST});
+            tick["frames"] = json!({"read": MOST, "counted": 0, "late": 0, "ignored": MOST, "rejected": rejected});
+        },
+        &|tick| {
+            let reasons = (0..5_000)
+                .map(|n| (format!("reason {n}"), 1.into()))
+                .collect();
+            tick["frames"]["rejected"] = serde_json::Value::Object(reasons);
+        },
+        &|tick| {
+            tick["users_last_minute"] = MOST.into();
+            tick["intervals"] = json!({"last_minute": [MOST, 0], "last_year": [7, 3]});
+        },
+        &|tick| tick["users_last_year"] = json!(-1),
+        &|tick| tick["as_of"] = i64::MIN.into(),
+        &|tick| tick["tick"] = 0.into(),
+    ];
+    let mut model = model(FEW, None);
+    for edit in edits {
+        for at_ms in [0, NOW_MS, MOST] {
+            model.take_tick(with(edit), Some([0, 1, MOST, 0, MOST, 7]), at_ms);
+            model.warn(at_ms, "something".to_owned());
+            for size in [(1, 1), (40, 9), (80, 24), (250, 100)] {
+                let _ = picture::svg(&screen(&model, size, COLORS));
+            }
+            let mut out = Vec::new();
+            lines::tick(&model, &mut out).unwrap();
+            assert!(out.len() < 4_000, "{}", String::from_utf8_lossy(&out));
+        }
+    }
+}
+
 #[test]
 fn lines_have_the_truth_only_where_it_is_known() {
     let lines_of = |model: &Model| {

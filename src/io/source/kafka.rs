@@ -2,13 +2,14 @@
 //!
 //! One client a topic, because the library names only the partition, not the topic, when it reports an end.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::message::Message;
-use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::{Event, Source};
@@ -80,63 +81,81 @@ impl Surveyor {
         if described.partitions().is_empty() {
             return Err(format!("topic '{name}' does not exist (yet)"));
         }
-        for partition in described.partitions() {
-            let partition = partition.id();
-            let (low, high) = client
-                .fetch_watermarks(name, partition, timeout)
-                .map_err(|error| format!("partition {partition} of '{name}': {}", code(&error)))?;
-            // At once: their difference is the lag, and reading goes on meanwhile.
-            let position = position(client, name, partition);
-            let start = self.start(client, name, partition, low, high)?;
+        let numbers: Vec<i32> = described.partitions().iter().map(|p| p.id()).collect();
+        let ask = |at| offsets(client, name, &numbers, at);
+        let lows = ask(Offset::Beginning)?;
+        let starts = match self.from {
+            From::Earliest | From::Latest => None,
+            From::Time(ms) => Some(ask(Offset::Offset(ms))?),
+        };
+        let highs = ask(Offset::End)?;
+        // At once: their difference is the lag, and reading goes on meanwhile.
+        let positions = positions(client);
+        for partition in numbers {
+            let at = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied();
+            let (Some(low), Some(high)) = (at(&lows), at(&highs)) else {
+                return Err(format!("partition {partition} of '{name}' has no offsets"));
+            };
+            let start = match (self.from, &starts) {
+                (From::Latest, _) => high,
+                (From::Earliest, _) | (From::Time(_), None) => low,
+                // Where there is no record that young, from the next one on.
+                (From::Time(_), Some(starts)) => at(starts).unwrap_or(high),
+            };
             all.push(Surveyed {
                 topic,
                 partition,
                 low,
                 high,
                 start,
-                position,
+                position: at(&positions),
             });
         }
         Ok(())
     }
-
-    fn start(
-        &self,
-        client: &Client,
-        name: &str,
-        partition: i32,
-        low: i64,
-        high: i64,
-    ) -> Result<i64, String> {
-        let ms = match self.from {
-            From::Earliest => return Ok(low),
-            From::Latest => return Ok(high),
-            From::Time(ms) => ms,
-        };
-        let failed =
-            |error: KafkaError| format!("partition {partition} of '{name}': {}", code(&error));
-        let mut asked = TopicPartitionList::new();
-        asked
-            .add_partition_offset(name, partition, Offset::Offset(ms))
-            .map_err(failed)?;
-        let found = client
-            .offsets_for_times(asked, Duration::from_millis(SURVEY_TIMEOUT_MS))
-            .map_err(failed)?;
-        let found = found.find_partition(name, partition).map(|p| p.offset());
-        Ok(match found {
-            Some(Offset::Offset(offset)) => offset,
-            // No record that young.
-            _ => high,
-        })
-    }
 }
 
-fn position(client: &Client, topic: &str, partition: i32) -> Option<i64> {
-    let positions = client.position().ok()?;
-    match positions.find_partition(topic, partition)?.offset() {
-        Offset::Offset(offset) => Some(offset),
-        _ => None,
+/// One offset of each partition, asked for in one request a broker: behind a fetch that waits for frames a request waits
+/// too, and thousands of them would for minutes. Those without such an offset are left out.
+fn offsets(
+    client: &Client,
+    topic: &str,
+    partitions: &[i32],
+    at: Offset,
+) -> Result<BTreeMap<i32, i64>, String> {
+    let failed = |error: KafkaError| format!("the offsets of '{topic}': {}", code(&error));
+    let mut asked = TopicPartitionList::with_capacity(partitions.len());
+    for partition in partitions {
+        // What the library calls a time may be the beginning or the end as well.
+        asked
+            .add_partition_offset(topic, *partition, at)
+            .map_err(failed)?;
     }
+    let found = client
+        .offsets_for_times(asked, Duration::from_millis(SURVEY_TIMEOUT_MS))
+        .map_err(failed)?;
+    let mut offsets = BTreeMap::new();
+    for element in found.elements() {
+        let partition = element.partition();
+        element
+            .error()
+            .map_err(|error| format!("partition {partition} of '{topic}': {}", code(&error)))?;
+        if let Offset::Offset(offset) = element.offset() {
+            offsets.insert(partition, offset);
+        }
+    }
+    Ok(offsets)
+}
+
+/// The offset after the last frame handed over, of each partition that has one.
+fn positions(client: &Client) -> BTreeMap<i32, i64> {
+    let positions = client.position();
+    let elements = positions.as_ref().map(TopicPartitionList::elements);
+    let offset = |element: &TopicPartitionListElem<'_>| match element.offset() {
+        Offset::Offset(offset) => Some((element.partition(), offset)),
+        _ => None,
+    };
+    elements.iter().flatten().filter_map(offset).collect()
 }
 
 fn code(error: &KafkaError) -> String {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, bounded};
+use crossbeam_channel::{Receiver, TryRecvError, bounded};
 use rdkafka::error::KafkaError;
 use rdkafka::mocking::MockCluster;
 
@@ -120,7 +120,8 @@ impl Show<'_> {
     fn run(&mut self, producing: Producing) -> Result<(), Failure> {
         let start_ms = self.clock.monotonic_ms();
         let deadline_ms = self.config.run_for_ms.map_or(u64::MAX, |ms| start_ms + ms);
-        while self.goes_on() && self.clock.monotonic_ms() < deadline_ms {
+        let is_due = |show: &Self| show.clock.monotonic_ms() >= deadline_ms;
+        while self.goes_on() && !is_due(self) && !producing.has_ended() {
             self.viewing.model.producer = Some(self.describe(&producing));
             if let Some(Wish::Key(key)) = self.step()? {
                 self.press(key, &producing)?;
@@ -137,7 +138,7 @@ impl Show<'_> {
     }
 
     fn goes_on(&self) -> bool {
-        !self.has_quit && !self.stop.load(Ordering::Relaxed) && self.ended.is_empty()
+        !self.has_quit && !self.stop.load(Ordering::Relaxed) && !has_ended(&self.ended)
     }
 
     fn step(&mut self) -> Result<Option<Wish>, Failure> {
@@ -203,6 +204,11 @@ impl Show<'_> {
     }
 }
 
+/// Whether the service has ended: it says so, unless it panicked, which drops its end of the channel.
+fn has_ended(ended: &Receiver<()>) -> bool {
+    ended.try_recv() != Err(TryRecvError::Empty)
+}
+
 fn viewing(config: &DemoConfig, brokers: &str, clock: Arc<dyn Clock>) -> Result<Viewing, Failure> {
     let connection = Connection {
         brokers: brokers.to_owned(),
@@ -248,4 +254,24 @@ fn failed(error: &KafkaError) -> Failure {
 
 fn written(error: io::Error) -> Failure {
     Failure::writing("standard output", &error)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_service_that_panicked_has_ended_too() {
+        let (done, ended) = bounded(1);
+        assert!(!has_ended(&ended));
+        done.send(()).unwrap();
+        assert!(has_ended(&ended));
+        let (done, ended) = bounded(1);
+        let service = spawn("service".to_owned(), move || {
+            let _done = done;
+            panic!("this panic is part of a test");
+        });
+        assert!(service.unwrap().join().is_err());
+        assert!(has_ended(&ended));
+    }
 }

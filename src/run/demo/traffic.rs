@@ -1,5 +1,6 @@
 //! The demo's producer: made-up frames as live traffic, never more of them unread than the mock cluster keeps.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::thread::JoinHandle;
@@ -74,6 +75,7 @@ impl Producing {
                 service,
                 sent_bytes: 0,
                 inbox,
+                told: VecDeque::new(),
                 clock,
                 gauge: its_gauge,
                 is_paused: false,
@@ -102,6 +104,11 @@ impl Producing {
     /// Whether it waits for room in the broker.
     pub(super) fn is_held_back(&self) -> bool {
         self.gauge.is_held_back.load(Ordering::Relaxed)
+    }
+
+    /// Whether it has ended by itself: its frames are all sent, or it failed.
+    pub(super) fn has_ended(&self) -> bool {
+        self.thread.is_finished()
     }
 
     /// Stops, and waits until everything that was sent is acknowledged.
@@ -157,6 +164,8 @@ struct Sending {
     service: Arc<Gauges>,
     sent_bytes: u64,
     inbox: Receiver<Command>,
+    /// What it was told while it waited for room.
+    told: VecDeque<Command>,
     clock: Arc<dyn Clock>,
     gauge: Arc<Gauge>,
     is_paused: bool,
@@ -229,7 +238,11 @@ impl Sending {
         loop {
             self.producer.poll(Duration::ZERO);
             let wait_ms = at_ms.saturating_sub(self.clock.monotonic_ms());
-            match self.inbox.recv_timeout(Duration::from_millis(wait_ms)) {
+            let told = match self.told.pop_front() {
+                Some(command) => Ok(command),
+                None => self.inbox.recv_timeout(Duration::from_millis(wait_ms)),
+            };
+            match told {
                 Ok(Command::Pause(is_paused)) => self.is_paused = is_paused,
                 Ok(Command::Burst) => {
                     self.burst_until_ms = self.clock.monotonic_ms() + DEMO_BURST_MS;
@@ -270,8 +283,10 @@ impl Sending {
         while !self.has_room(bytes as u64) {
             self.gauge.is_held_back.store(true, Ordering::Relaxed);
             self.producer.poll(Duration::from_millis(DELIVERY_POLL_MS));
-            if self.inbox.try_recv() == Err(TryRecvError::Disconnected) {
-                return Ok(Err(Ended));
+            match self.inbox.try_recv() {
+                Ok(command) => self.put_off(command),
+                Err(TryRecvError::Empty) => {}
+                Err(TryRecvError::Disconnected) => return Ok(Err(Ended)),
             }
         }
         self.gauge.is_held_back.store(false, Ordering::Relaxed);
@@ -280,6 +295,13 @@ impl Sending {
         self.sent_bytes += bytes as u64;
         self.gauge.sent.fetch_add(1, Ordering::Relaxed);
         Ok(Ok(()))
+    }
+
+    /// Keeps a command until the frame at hand is sent; one too many is dropped.
+    fn put_off(&mut self, command: Command) {
+        if self.told.len() < DEMO_COMMANDS {
+            self.told.push_back(command);
+        }
     }
 
     /// Whether one more frame leaves all of them within what the mock cluster surely keeps.
@@ -312,5 +334,37 @@ impl Sending {
         self.producer
             .flush(Duration::from_millis(LAST_FLUSH_MS))
             .map_err(|error| Failure::Internal(format!("frames were not acknowledged: {error}")))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::clock::SystemClock;
+
+    #[test]
+    fn what_the_producer_is_told_while_the_broker_is_full_is_done_afterwards() {
+        let (commands, inbox) = bounded(DEMO_COMMANDS);
+        let gauges = Arc::<Gauges>::default();
+        let mut sending = Sending {
+            producer: ClientConfig::new().create().unwrap(),
+            topic: "users".to_owned(),
+            ledger: Ledger::default(),
+            service: Arc::clone(&gauges),
+            sent_bytes: DEMO_UNREAD_BYTES,
+            inbox,
+            told: VecDeque::new(),
+            clock: Arc::new(SystemClock::new()),
+            gauge: Arc::default(),
+            is_paused: false,
+            burst_until_ms: 0,
+            rubbish_turn: 0,
+        };
+        commands.send(Command::Pause(true)).unwrap();
+        drop(commands);
+        assert!(sending.send(0, Some(b"{}"), None).unwrap().is_err());
+        assert!(!sending.is_paused, "the frame at hand goes first");
+        assert!(sending.wait_until(0).unwrap().is_err());
+        assert!(sending.is_paused);
     }
 }

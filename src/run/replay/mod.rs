@@ -10,6 +10,8 @@ mod shift;
 mod summary;
 mod window;
 
+use std::os::unix::fs::FileTypeExt;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -39,10 +41,10 @@ use crate::observe::happenings::caution;
 pub fn run(config: &ReplayConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<(), Failure> {
     config.connection.check()?;
     let bytes = BytesRead::default();
-    // Before the brokers are asked for anything. Standard input may say nothing for a while.
+    // Before the brokers are asked for anything. Standard input and pipes may say nothing for a while, or never begin.
     let opened = match &config.input {
-        Input::Stdin => None,
-        file @ Input::File(_) => Some(LineReader::open(file, &bytes)?),
+        Input::File(path) if !is_pipe(path) => Some(LineReader::open(&config.input, &bytes)?),
+        Input::Stdin | Input::File(_) => None,
     };
     let topic = Topic::new(&config.connection, &config.topic)?;
     let Some(partitions) = find_topic(config, &topic, &*clock, stop)? else {
@@ -57,8 +59,8 @@ pub fn run(config: &ReplayConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<
         max_message_bytes,
     )?;
     let job = Job::new(config, partitions);
-    let keeper = config.resume.as_deref().map(PositionFile::new);
-    let held = match &keeper {
+    let mut keeper = config.resume.as_deref().map(PositionFile::new);
+    let held = match &mut keeper {
         Some(file) => file.load(&job)?,
         None => None,
     };
@@ -97,6 +99,10 @@ pub fn run(config: &ReplayConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<
     let target = sender.target;
     close_with_limit(Duration::from_millis(CLOSE_MS), move || drop(target));
     verdict.and(printed)
+}
+
+fn is_pipe(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|m| m.file_type().is_fifo())
 }
 
 /// The number of the topic's partitions, once it answers; creates it if it is missing and that is wanted. Nothing
@@ -228,11 +234,14 @@ fn verdict(
             how_to_go_on(config, sender)
         ))),
         Err(failure) => Err(failure),
-        Ok(End::Stopped) if !config.is_loop => Err(Failure::Interrupted(format!(
-            "interrupted after line {}: {}",
-            standing.next,
-            how_to_go_on(config, sender)
-        ))),
+        // A loop has no other end; but what was under way should have come to one.
+        Ok(End::Stopped) if !config.is_loop || counts.in_doubt() > 0 => {
+            Err(Failure::Interrupted(format!(
+                "interrupted after line {}: {}",
+                standing.next,
+                how_to_go_on(config, sender)
+            )))
+        }
         Ok(_) if counts.refused() > 0 => Err(Failure::Output(format!(
             "{} of {} frames are too large and were refused, the first in line {}; raise max.message.bytes of topic '{}', or leave them out",
             counts.refused(),

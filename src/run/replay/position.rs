@@ -1,7 +1,8 @@
 //! How far a replay has come, in a file: per partition the first line that is not settled, and where to look for it.
 
-use std::fs::{self, File};
-use std::io::{self, Write};
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -129,31 +130,50 @@ impl Job {
 #[derive(Debug)]
 pub(super) struct PositionFile {
     path: PathBuf,
+    /// The file as this replay read or saved it last, locked: a second replay finds that out, and a kill ends it.
+    held: Option<File>,
 }
 
 impl PositionFile {
     pub(super) fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            held: None,
         }
     }
 
-    /// The position that it holds for this job; nothing if there is no file.
+    /// The position that it holds for this job, for this replay alone from now on; nothing if there is no file.
     ///
     /// # Errors
     ///
-    /// A file that cannot be read, holds no position, or that of another job.
-    pub(super) fn load(&self, job: &Job) -> Result<Option<Position>, Failure> {
+    /// A file that cannot be read, is another replay's at the moment, holds no position, or that of another job.
+    pub(super) fn load(&mut self, job: &Job) -> Result<Option<Position>, Failure> {
+        self.held = None;
         let shown = self.path.display();
-        let bytes = match fs::metadata(&self.path) {
+        let unreadable = |error| Failure::NoInput(format!("cannot read {shown}: {error}"));
+        let file = match File::open(&self.path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Ok(metadata) if metadata.len() > POSITION_MAX_BYTES => Ok(Vec::new()),
-            _ => fs::read(&self.path),
+            file => file.map_err(unreadable)?,
         };
-        let bytes =
-            bytes.map_err(|error| Failure::NoInput(format!("cannot read {shown}: {error}")))?;
+        if !lock(&file) {
+            return Err(self.is_taken());
+        }
+        let mut bytes = Vec::new();
+        let limit = POSITION_MAX_BYTES + 1;
+        let read = (&file).take(limit).read_to_end(&mut bytes);
+        if read.map_err(unreadable)? as u64 == limit {
+            bytes.clear();
+        }
         let position: Option<Position> = serde_json::from_slice(&bytes).ok();
-        let is_whole = |p: &Position| p.schema == SCHEMA && p.places.len() == p.job.partitions;
+        // Lines are counted up from here: what no input has ever had is no position either.
+        let is_count = |lines: u64| lines < 1 << 62;
+        let is_whole = |p: &Position| {
+            p.schema == SCHEMA
+                && p.places.len() == p.job.partitions
+                && p.places.iter().all(|place| is_count(place.line))
+                && is_count(p.lines_before)
+                && is_count(p.rounds)
+        };
         let Some(position) = position.filter(is_whole) else {
             return Err(Failure::Data(format!(
                 "{shown} holds no position of a replay; name another file for --resume, or delete it to start anew"
@@ -164,7 +184,24 @@ impl PositionFile {
                 "{shown} holds the position of another replay: {difference}; name another file for --resume, or delete it to start anew"
             )));
         }
+        self.held = Some(file);
         Ok(Some(position))
+    }
+
+    fn is_taken(&self) -> Failure {
+        Failure::Usage(format!(
+            "another replay keeps its position in {} at the moment; name another file for --resume, or wait for its end",
+            self.path.display()
+        ))
+    }
+
+    /// Whether the file is the one that this replay holds, or is missing as it was.
+    fn is_ours(&self) -> bool {
+        let identity = |metadata: fs::Metadata| (metadata.dev(), metadata.ino());
+        let found = fs::metadata(&self.path).ok().map(identity);
+        let held = self.held.as_ref();
+        // One that somebody has deleted is made anew.
+        found.is_none() || found == held.and_then(|file| file.metadata().ok()).map(identity)
     }
 
     /// Replaces the file: whoever reads it sees the old position or the new one.
@@ -172,26 +209,44 @@ impl PositionFile {
     /// # Errors
     ///
     /// When the disk does not take it.
-    pub(super) fn save(&self, position: &Position, durably: bool) -> Result<(), Failure> {
+    pub(super) fn save(&mut self, position: &Position, durably: bool) -> Result<(), Failure> {
         let mut name = self.path.clone().into_os_string();
         name.push(".new");
         let new = PathBuf::from(name);
-        let write = || -> io::Result<()> {
-            let mut file = File::create(&new)?;
+        let write = |new: &Path| -> io::Result<Option<File>> {
+            // Not cut off before it is known to be nobody else's.
+            let mut options = File::options();
+            options.write(true).create(true).truncate(false);
+            let mut file = options.open(new)?;
+            if !lock(&file) || !self.is_ours() {
+                return Ok(None);
+            }
+            file.set_len(0)?;
             serde_json::to_writer(&mut file, position)?;
             file.write_all(b"\n")?;
             if durably {
                 file.sync_all()?;
             }
-            fs::rename(&new, &self.path)
+            fs::rename(new, &self.path)?;
+            Ok(Some(file))
         };
-        write().map_err(|error| {
+        let written = write(&new).map_err(|error| {
             Failure::Output(format!(
                 "cannot keep the position in {}: {error}",
                 self.path.display()
             ))
-        })
+        })?;
+        match written {
+            Some(file) => self.held = Some(file),
+            None => return Err(self.is_taken()),
+        }
+        Ok(())
     }
+}
+
+/// Locks a file until it is closed; false if somebody else has. Where files cannot be locked nobody has.
+fn lock(file: &File) -> bool {
+    !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
 }
 
 #[cfg(test)]
@@ -229,7 +284,7 @@ mod tests {
     #[test]
     fn a_position_comes_back_as_it_was_saved() {
         let dir = tempfile::tempdir().unwrap();
-        let file = PositionFile::new(&dir.path().join("position"));
+        let mut file = PositionFile::new(&dir.path().join("position"));
         assert_eq!(file.load(&job()), Ok(None));
         for durably in [true, false] {
             file.save(&position(), durably).unwrap();
@@ -245,8 +300,9 @@ mod tests {
     #[test]
     fn the_position_of_another_replay_is_refused_and_what_differs_is_named() {
         let dir = tempfile::tempdir().unwrap();
-        let file = PositionFile::new(&dir.path().join("position"));
-        file.save(&position(), false).unwrap();
+        let path = dir.path().join("position");
+        PositionFile::new(&path).save(&position(), false).unwrap();
+        let mut file = PositionFile::new(&path);
         for words in [
             "topic was users and is people",
             "partitions was 2 and is 3",
@@ -285,5 +341,52 @@ mod tests {
             PositionFile::new(&dir.path().join("no/position")).save(&position(), false),
             Err(Failure::Output(_))
         ));
+    }
+
+    #[test]
+    fn a_position_belongs_to_one_replay_at_a_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        let taken = |result: Result<(), Failure>| match result {
+            Err(Failure::Usage(why)) => assert!(why.contains("another replay"), "{why}"),
+            other => panic!("{other:?}"),
+        };
+        // Two start where there is no file: the first to save has it.
+        let (mut one, mut two) = (PositionFile::new(&path), PositionFile::new(&path));
+        assert_eq!(one.load(&job()), Ok(None));
+        assert_eq!(two.load(&job()), Ok(None));
+        one.save(&position(), true).unwrap();
+        taken(two.save(&position(), true));
+        one.save(&position(), false).unwrap();
+        taken(PositionFile::new(&path).load(&job()).map(drop));
+        // A file that was deleted is made anew; one that is put there instead is not written over.
+        fs::remove_file(&path).unwrap();
+        one.save(&position(), false).unwrap();
+        drop(one);
+        assert_eq!(two.load(&job()), Ok(Some(position())));
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "another's").unwrap();
+        taken(two.save(&position(), false));
+        assert_eq!(fs::read(&path).unwrap(), b"another's");
+    }
+
+    #[test]
+    fn a_position_that_no_input_can_have_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        let edits: [fn(&mut Position); 3] = [
+            |position| position.places[1].line = u64::MAX,
+            |position| position.lines_before = u64::MAX,
+            |position| position.rounds = u64::MAX,
+        ];
+        for edit in edits {
+            let mut absurd = position();
+            edit(&mut absurd);
+            let mut file = PositionFile::new(&path);
+            file.save(&absurd, false).unwrap();
+            assert!(matches!(file.load(&job()), Err(Failure::Data(_))));
+            drop(file);
+            fs::remove_file(&path).unwrap();
+        }
     }
 }

@@ -426,7 +426,7 @@ impl<'a, T: Target> Sender<'a, T> {
     /// Keeps the position, if it is to be kept.
     pub(super) fn save(&mut self, durably: bool) -> Result<(), Failure> {
         self.saved_ms = self.clock.monotonic_ms();
-        let Some((file, job)) = &self.keeper else {
+        let Some((file, job)) = &mut self.keeper else {
             return Ok(());
         };
         let standing = &self.standing;
