@@ -68,6 +68,10 @@ pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
 pub const SURVEY_MIN_MS: u64 = 1_000;
 /// See [`SURVEY_MIN_MS`].
 pub const SURVEY_MAX_MS: u64 = 30_000;
+/// How long before a tick the brokers are asked for the lag that it tells, in milliseconds.
+pub const SURVEY_BEFORE_TICK_MS: u64 = 200;
+/// Longest wait for what a topic without a tick looks like, in milliseconds.
+pub const DIAGNOSE_TIMEOUT_MS: u64 = 2_000;
 /// First and longest wait between two tries to reach the brokers, in milliseconds (doubled in between).
 pub const BACKOFF_MIN_MS: u64 = 500;
 /// See [`BACKOFF_MIN_MS`].

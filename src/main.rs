@@ -47,7 +47,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(mut args) => {
             add_environment(&mut args.kafka);
             let config = RunConfig::resolve(&args, env)?;
-            let stop = run::signals::stop_on_signals()?;
+            let stop = run::signals::stop_on_signals(false)?;
             let gauges = run::service::Gauges::default();
             run::service::run(&config, Arc::new(SystemClock::new()), &stop, &gauges)
         }
@@ -59,18 +59,19 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Top(mut args) => {
             add_environment(&mut args.kafka);
             let config = TopConfig::resolve(&args, env)?;
-            let stop = run::signals::stop_on_signals()?;
+            let stop = run::signals::stop_on_signals(config.view.is_screen())?;
             run::top::run(&config, &stop)
         }
         Command::Replay(mut args) => {
             add_environment(&mut args.kafka);
             let config = ReplayConfig::resolve(&args, env)?;
-            let stop = run::signals::stop_on_signals()?;
+            let stop = run::signals::stop_on_signals(false)?;
             run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
         }
         Command::Demo(args) => {
             let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms(), &env)?;
-            run::demo::run(&config, &run::signals::stop_on_signals()?)
+            let stop = run::signals::stop_on_signals(config.view.is_screen())?;
+            run::demo::run(&config, &stop)
         }
     }
 }

@@ -1,7 +1,7 @@
 //! The rate at which the lag begins to grow.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use headcount::view::number::grouped;
 
@@ -112,6 +112,10 @@ fn hold(stage: &Stage, options: &Options, rate: u64) -> Trial {
     let mut counting = Counting::start(stage, &job, "1s", options.threads);
     let mut replay = replay(stage, &job, options, &rate.to_string(), &["--loop"]);
     // What starting costs is no part of what holding costs.
+    let deadline = Instant::now() + SOON;
+    while counting.read() == 0 && Instant::now() < deadline {
+        counting.follow(Duration::from_millis(100));
+    }
     counting.follow(options.step / 4);
     let sampler = Sampler::start();
     sampler.watch("headcount run", counting.service.id());

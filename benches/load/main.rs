@@ -28,9 +28,13 @@ use stage::Stage;
 /// Replay a stream through a broker while `headcount run` counts it, and print one table
 ///
 /// The broker is a real Apache Kafka on this machine, of its own for the time of the test, or the one that the environment
-/// variable BROKER names (HOST:PORT); the topics are new ones. Without FILE a stream is generated, once, below target/.
+/// variable BROKER names (HOST:PORT); the topics are new ones, deleted at the end. Without FILE a stream is generated, once, below target/.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "scripts/replay", max_term_width = 110)]
+#[command(
+    name = "scripts/replay",
+    bin_name = "scripts/replay",
+    max_term_width = 110
+)]
 pub struct Options {
     /// Frames to replay, one a line; plain, .gz or .zst
     #[arg(value_name = "FILE")]
@@ -95,6 +99,10 @@ pub struct Options {
     restart_broker: bool,
 
     /// Raise the rate until the lag grows, and name the limit
+    ///
+    /// Each rate is 1.6 times the last one; the gap between the last one kept and the first one lost is then halved three
+    /// times. A rate is lost when the lag grows by more than 2 % of it while it is held and ends above what half a second
+    /// brings; it could not be sent when less than 97 % of it went out.
     #[arg(long, conflicts_with_all = ["restart_broker", "rate", "truth", "span"])]
     find_limit: bool,
 
@@ -113,6 +121,14 @@ pub struct Options {
 
 fn main() -> ExitCode {
     let options = Options::parse();
+    if let Err((code, why)) = stage::check(&options) {
+        eprintln!("scripts/replay: {why}");
+        return ExitCode::from(code);
+    }
+    std::panic::set_hook(Box::new(|panic| {
+        let why = panic.payload_as_str().unwrap_or("it cannot go on");
+        eprintln!("scripts/replay: {why}");
+    }));
     let Some(stage) = Stage::set(&options) else {
         eprintln!("scripts/replay: no broker: install Java 17 and Maven, or name one in BROKER");
         return ExitCode::from(69);
@@ -121,5 +137,6 @@ fn main() -> ExitCode {
         true => limit::find(&stage, &options),
         false => run::whole(&stage, &options),
     };
+    stage.leave();
     ExitCode::from(u8::from(!is_well))
 }

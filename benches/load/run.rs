@@ -160,7 +160,9 @@ pub fn replay(stage: &Stage, job: &Job, options: &Options, rate: &str, more: &[&
 pub fn summary(replay: &mut Service) -> Value {
     let out = replay.stdout();
     let line = out.lines().find(|line| line.starts_with('{'));
-    let line = line.unwrap_or_else(|| panic!("replay gave no summary:\n{}", replay.stderr()));
+    let ended = replay.ended();
+    let line =
+        line.unwrap_or_else(|| panic!("replay gave no summary ({ended:?}): {}", replay.stderr()));
     serde_json::from_str(line).expect("a summary is JSON")
 }
 
@@ -178,6 +180,7 @@ pub struct Outcome {
 /// Replays the whole stream and prints what came of it; returns whether nothing was lost and all counts are right.
 pub fn whole(stage: &Stage, options: &Options) -> bool {
     let job = Job::new(&stage.address, "replay", options.partitions);
+    stage.own([&job.topic, &job.stats, &job.windows]);
     let every = format!("{}ms", options.every.as_millis());
     let mut counting = Counting::start(stage, &job, &every, options.threads);
     let sampler = Sampler::start();

@@ -1,14 +1,60 @@
 //! What stands before a load test begins: a broker, a stream and the truth about it.
 
+use std::cell::RefCell;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
+use rdkafka::ClientConfig;
+use rdkafka::consumer::{BaseConsumer, Consumer};
 use serde_json::Value;
 
 use crate::Options;
 use crate::support::broker::Broker;
+use crate::support::kafka::delete_topic;
 use crate::support::process::headcount;
+
+/// What is wrong with the options, before anything dear is done for them: an exit code and a sentence.
+pub fn check(options: &Options) -> Result<(), (u8, String)> {
+    let rate = options.rate.parse::<f64>().ok();
+    if options.rate != "max" && !rate.is_some_and(|rate| rate.is_finite() && rate > 0.0) {
+        return Err((
+            2,
+            format!("--rate '{}': give frames a second, or max", options.rate),
+        ));
+    }
+    for file in [&options.file, &options.truth].into_iter().flatten() {
+        if let Err(error) = File::open(file) {
+            return Err((66, format!("cannot read {}: {error}", file.display())));
+        }
+    }
+    if let Some(broker) = given_broker() {
+        if options.restart_broker {
+            return Err((
+                2,
+                "--restart-broker needs a broker of its own, not BROKER".to_owned(),
+            ));
+        }
+        let consumer: BaseConsumer = ClientConfig::new()
+            .set("bootstrap.servers", &broker)
+            .create()
+            .map_err(|error| (2, format!("BROKER '{broker}': {error}")))?;
+        if consumer
+            .fetch_metadata(None, Duration::from_secs(5))
+            .is_err()
+        {
+            return Err((69, format!("no broker answers at BROKER '{broker}'")));
+        }
+    }
+    Ok(())
+}
+
+fn given_broker() -> Option<String> {
+    std::env::var("BROKER")
+        .ok()
+        .filter(|broker| !broker.is_empty())
+}
 
 /// The broker and the stream.
 pub struct Stage {
@@ -17,6 +63,8 @@ pub struct Stage {
     pub address: String,
     pub frames: PathBuf,
     pub truth: Option<Value>,
+    /// Topics that were made on somebody else's broker.
+    topics: RefCell<Vec<String>>,
 }
 
 impl Stage {
@@ -29,9 +77,7 @@ impl Stage {
                 (frames, Some(truth))
             }
         };
-        let given = std::env::var("BROKER")
-            .ok()
-            .filter(|broker| !broker.is_empty());
+        let given = given_broker();
         let broker = match &given {
             Some(_) => None,
             None => Some(Broker::start("replay")?),
@@ -41,8 +87,25 @@ impl Stage {
             address: own.or(given).expect("one of the two"),
             broker,
             frames,
+            topics: RefCell::default(),
             truth: truth.map(|file| serde_json::from_reader(File::open(file).unwrap()).unwrap()),
         })
+    }
+}
+
+impl Stage {
+    /// Notes topics that must not stay behind.
+    pub fn own(&self, topics: [&String; 3]) {
+        self.topics.borrow_mut().extend(topics.into_iter().cloned());
+    }
+
+    /// Deletes the topics, where the broker does not go anyway.
+    pub fn leave(&self) {
+        if self.broker.is_none() {
+            for topic in self.topics.take() {
+                delete_topic(&self.address, &topic);
+            }
+        }
     }
 }
 

@@ -10,6 +10,6 @@ pub fn one_sentence(error: &clap::Error) -> String {
         .map(str::trim)
         .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
         .filter(|line| !line.is_empty());
-    let sentence = facts.collect::<Vec<_>>().join("; ");
+    let sentence = facts.collect::<Vec<_>>().join("; ").replace(":; ", ": ");
     format!("{sentence}; see --help")
 }

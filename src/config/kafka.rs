@@ -33,14 +33,17 @@ const REFUSED_PROPERTIES: [(&str, &str); 15] = [
         "enable.partition.eof",
         "the end of a partition decides when windows may close",
     ),
-    ("acks", "a final must be acknowledged by all replicas"),
+    (
+        "acks",
+        "nothing counts as published before all replicas have it",
+    ),
     (
         "request.required.acks",
-        "a final must be acknowledged by all replicas",
+        "nothing counts as published before all replicas have it",
     ),
     (
         "enable.idempotence",
-        "a final must not be published twice or out of order",
+        "nothing may be published twice or out of order",
     ),
     (
         "transactional.id",
@@ -48,11 +51,11 @@ const REFUSED_PROPERTIES: [(&str, &str); 15] = [
     ),
     (
         "delivery.report.only.error",
-        "a final is kept until it is acknowledged",
+        "what is published is kept until it is acknowledged",
     ),
     (
         "enable.gapless.guarantee",
-        "a failed final is sent again, not fatal",
+        "what failed is sent again, not fatal",
     ),
 ];
 

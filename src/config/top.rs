@@ -40,6 +40,12 @@ pub enum ViewConfig {
 }
 
 impl ViewConfig {
+    /// Whether it takes the terminal over.
+    #[must_use]
+    pub fn is_screen(&self) -> bool {
+        matches!(self, Self::Screen { .. })
+    }
+
     /// Where to show a view: the whole screen if standard output is a terminal that can do that.
     #[must_use]
     pub fn resolve(args: &ViewArgs, env: &impl Fn(&str) -> Option<String>) -> Self {

@@ -10,7 +10,7 @@ use rdkafka::types::RDKafkaErrorCode;
 
 use crate::error::Failure;
 use crate::io::kafka_client::{Connection, Voice};
-use crate::limits::SURVEY_TIMEOUT_MS;
+use crate::limits::DIAGNOSE_TIMEOUT_MS;
 
 /// Where reading starts in each of the two topics.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -119,7 +119,7 @@ impl Reader {
     /// Why there may be nothing to read in the ticks' topic, in a few words. Blocks.
     #[must_use]
     pub fn diagnose(&self) -> &'static str {
-        let timeout = Duration::from_millis(SURVEY_TIMEOUT_MS);
+        let timeout = Duration::from_millis(DIAGNOSE_TIMEOUT_MS);
         let Ok(metadata) = self.consumer.fetch_metadata(Some(&self.stats), timeout) else {
             return "the brokers do not answer";
         };

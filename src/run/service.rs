@@ -24,7 +24,7 @@ use crate::io::source::kafka::{KafkaSource, Surveyed};
 use crate::io::source::{Event, Source};
 use crate::limits::{
     BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
-    SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
+    SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::{Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable};
 use crate::observe::rejects::RejectLog;
@@ -86,6 +86,7 @@ pub fn run(
         reading_since_ms: None,
         progress_ms: clock.monotonic_ms(),
         next_survey_ms: 0,
+        surveyed_ms: 0,
         is_unreachable: false,
         is_behind: false,
     };
@@ -150,6 +151,8 @@ struct Run<'a> {
     /// When something was last read, or a partition was last found.
     progress_ms: u64,
     next_survey_ms: u64,
+    /// When the last survey was asked for.
+    surveyed_ms: u64,
     is_unreachable: bool,
     is_behind: bool,
 }
@@ -254,7 +257,13 @@ impl Run<'_> {
         // Ticks stay on one beat; those that could not be kept are left out.
         let first_ms = self.next_tick_ms.unwrap_or(now_ms);
         let missed = (now_ms - first_ms) / every_ms;
-        self.next_tick_ms = Some(first_ms + (missed + 1) * every_ms);
+        let next_tick_ms = first_ms + (missed + 1) * every_ms;
+        self.next_tick_ms = Some(next_tick_ms);
+        // A lag is of the moment of its survey: that should be shortly before the tick that tells it.
+        let latest_ms = self.surveyed_ms + SURVEY_MAX_MS;
+        let soonest_ms = self.surveyed_ms + SURVEY_MIN_MS;
+        let before_ms = next_tick_ms.saturating_sub(SURVEY_BEFORE_TICK_MS);
+        self.next_survey_ms = before_ms.min(latest_ms).max(soonest_ms);
         self.tick()
     }
 
@@ -290,6 +299,7 @@ impl Run<'_> {
     fn survey(&mut self) -> Result<(), Failure> {
         let now_ms = self.clock.monotonic_ms();
         if now_ms >= self.next_survey_ms {
+            self.surveyed_ms = now_ms;
             let every_ms = self.config.every_ms.clamp(SURVEY_MIN_MS, SURVEY_MAX_MS);
             self.next_survey_ms = now_ms + every_ms;
             let admission = &self.driver.admission;

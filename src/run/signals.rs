@@ -4,7 +4,7 @@ use std::process;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
 
 use super::Stop;
@@ -13,13 +13,15 @@ use crate::error::{EXIT_SECOND_SIGNAL, Failure};
 use crate::io::clock::{Clock, SystemClock};
 use crate::limits::ONE_SIGNAL_MS;
 
-/// A flag that the first signal raises; a second signal ends the process at once.
+/// A flag that the first signal raises; a second signal ends the process at once. With `on_hangup` the end of the terminal
+/// is such a signal too: whoever has taken a terminal over must give it back. Others leave SIGHUP alone, for nohup(1).
 ///
 /// # Errors
 ///
 /// When the system refuses a signal handler.
-pub fn stop_on_signals() -> Result<Arc<Stop>, Failure> {
-    let mut signals = Signals::new([SIGINT, SIGTERM])
+pub fn stop_on_signals(on_hangup: bool) -> Result<Arc<Stop>, Failure> {
+    let hangup = on_hangup.then_some(SIGHUP);
+    let mut signals = Signals::new([SIGINT, SIGTERM].into_iter().chain(hangup))
         .map_err(|error| Failure::Internal(format!("cannot watch for signals: {error}")))?;
     let stop = Arc::new(Stop::new(false));
     let raised = Arc::clone(&stop);

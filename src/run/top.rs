@@ -1,5 +1,6 @@
 //! `headcount top`: a live view of a service that runs elsewhere.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -43,7 +44,8 @@ pub fn run(config: &TopConfig, stop: &Stop) -> Result<(), Failure> {
     };
     let reader = Reader::new(&config.connection, &config.stats, &config.windows, tail)?;
     let place = format!("{} on {}", config.stats, config.connection.brokers);
-    let model = Model::new("headcount top", &place, &KEYS);
+    let mut model = Model::new("headcount top", &place, &KEYS);
+    model.names_job = true;
     let mut viewing = Viewing::new(reader, &config.view, model, config.job.clone(), clock)?;
     while !stop.load(Ordering::Relaxed) {
         let wait = Duration::from_millis(POLL_MAX_MS);
@@ -67,22 +69,36 @@ fn once(
     };
     let mut reader = Reader::new(&config.connection, &config.stats, &config.windows, tail)?;
     let deadline_ms = clock.monotonic_ms() + SURVEY_TIMEOUT_MS;
-    let mut newest = None;
+    let (mut newest, mut records, mut jobs) = (None, 0, BTreeSet::new());
     while clock.monotonic_ms() < deadline_ms && !stop.load(Ordering::Relaxed) {
         match reader.next(Duration::from_millis(POLL_MAX_MS)) {
             Some(Heard::Tick(record)) => {
-                let tick = Tick::parse(&record.payload).ok();
-                let ours =
-                    tick.filter(|tick| config.job.as_ref().is_none_or(|job| *job == tick.job));
-                newest = ours.map(|tick| (tick, record.at_ms)).or(newest);
+                records += 1;
+                let Ok(tick) = Tick::parse(&record.payload) else {
+                    continue;
+                };
+                jobs.insert(tick.job.clone());
+                if config.job.as_ref().is_none_or(|job| *job == tick.job) {
+                    newest = Some((tick, record.at_ms));
+                }
             }
             Some(Heard::End) => break,
             Some(Heard::Window(_) | Heard::Trouble(_)) | None => {}
         }
     }
-    let topic = &config.stats;
+    let (topic, jobs) = (&config.stats, jobs.into_iter().collect::<Vec<_>>());
+    if config.job.is_none() && jobs.len() > 1 {
+        return Err(Failure::Usage(format!(
+            "several jobs publish to topic '{topic}': {}; say which with --job",
+            jobs.join(", ")
+        )));
+    }
     let Some((tick, at_ms)) = newest else {
-        let why = reader.diagnose();
+        let why = match (records, jobs.is_empty()) {
+            (0, _) => reader.diagnose().to_owned(),
+            (_, true) => "none of its last records is one; is it the output topic?".to_owned(),
+            (_, false) => format!("its last ones are of other jobs: {}", jobs.join(", ")),
+        };
         return Err(Failure::Unavailable(format!(
             "no tick in topic '{topic}' on {}: {why}",
             config.connection.brokers

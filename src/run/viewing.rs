@@ -82,6 +82,9 @@ pub(super) struct Viewing {
     /// What is shown.
     pub model: Model,
     jobs: Jobs,
+    /// The last trouble that became news.
+    told: Option<String>,
+    is_silent: bool,
     drawn_ms: u64,
 }
 
@@ -111,6 +114,8 @@ impl Viewing {
                 ours: job,
                 others: Vec::new(),
             },
+            told: None,
+            is_silent: false,
             drawn_ms: 0,
         };
         viewing.show(Change::Time)?;
@@ -132,7 +137,8 @@ impl Viewing {
             self.hear(heard, witness)?;
         }
         if self.reader.take_brokers_down() {
-            self.model.trouble = Some("the brokers do not answer".to_owned());
+            let why = "the brokers do not answer".to_owned();
+            self.hear(Heard::Trouble(why), witness)?;
         }
         if self.log.is_some() {
             let now_ms = self.clock.unix_ms();
@@ -142,6 +148,9 @@ impl Viewing {
                     false => self.model.tell(now_ms, line.text),
                 }
             }
+        }
+        if !self.front.is_live() {
+            self.complain()?;
         }
         if self.front.is_live() && self.clock.monotonic_ms() >= self.drawn_ms + VIEW_REDRAW_MS {
             self.show(Change::Time)?;
@@ -154,6 +163,12 @@ impl Viewing {
         match heard {
             Heard::End => Ok(()),
             Heard::Trouble(why) => {
+                // Ticks may go on although a topic is missing: then only the news tells.
+                if self.told.as_ref() != Some(&why) {
+                    self.told = Some(why.clone());
+                    self.model.warn(now_ms, why.clone());
+                    self.show(Change::News)?;
+                }
                 self.model.trouble = Some(why);
                 self.show(Change::Time)
             }
@@ -179,6 +194,18 @@ impl Viewing {
                     "a record of the windows' topic is no window: {why}"
                 )),
             },
+        }
+    }
+
+    /// Where nothing is redrawn, what is wrong is said once, when it begins.
+    fn complain(&mut self) -> Result<(), Failure> {
+        let now_ms = self.clock.unix_ms();
+        let silence = self.model.silence_s(now_ms);
+        let is_news = silence.is_some() && !std::mem::replace(&mut self.is_silent, true);
+        self.is_silent = silence.is_some();
+        match silence.filter(|_| is_news) {
+            Some(s) => self.refuse(&format!("no tick for {s} s: is the service running?")),
+            None => Ok(()),
         }
     }
 

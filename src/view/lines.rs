@@ -21,12 +21,8 @@ pub fn tick(model: &Model, out: &mut dyn Write) -> io::Result<()> {
     };
     let as_of = model.as_of().unwrap_or_else(|| "no time yet".to_owned());
     let counted = grouped(tick.frames.counted);
-    writeln!(
-        out,
-        "tick {:<4} as of {as_of}, {counted} frames counted{}",
-        tick.tick,
-        pulse(model)
-    )?;
+    writeln!(out, "tick {} of job {}, as of {as_of}", tick.tick, tick.job)?;
+    writeln!(out, "  {counted} frames counted{}", pulse(model))?;
     let heads = ["users", "true", "error"];
     match model.truth() {
         Some(_) => writeln!(
@@ -78,23 +74,28 @@ pub(super) fn interval(count: Count) -> String {
 }
 
 /// How many frames were rejected and why, the commonest reason first, in at most so many characters as long as the total
-/// fits: `31 (json 20, 2 more)`.
+/// fits: `31 (json 20, others 11)`.
 pub(super) fn rejected(reasons: &BTreeMap<String, u64>, most: usize) -> String {
-    let total = reasons.values().copied().fold(0, u64::saturating_add);
-    let total = grouped(total);
+    let sum = |counts: &[(&String, &u64)]| {
+        let counts = counts.iter().map(|(_, n)| **n);
+        grouped(counts.fold(0, u64::saturating_add))
+    };
     let mut reasons: Vec<_> = reasons.iter().collect();
     reasons.sort_by_key(|(_, n)| Reverse(**n));
+    let total = sum(&reasons);
     let texts: Vec<_> = reasons
         .iter()
         .map(|(reason, n)| format!("{reason} {}", grouped(**n)))
         .collect();
-    let with = |shown: usize| match texts.len() - shown {
-        0 => format!("{total} ({})", texts.join(", ")),
-        more => format!("{total} ({}, {more} more)", texts[..shown].join(", ")),
+    let with = |shown: usize| match shown == texts.len() {
+        true => format!("{total} ({})", texts.join(", ")),
+        false => {
+            let others = sum(&reasons[shown..]);
+            format!("{total} ({}, others {others})", texts[..shown].join(", "))
+        }
     };
-    let fitting = (1..=texts.len().min(VIEW_REASONS_MAX)).rev().map(with);
+    let mut fitting = (1..=texts.len().min(VIEW_REASONS_MAX)).rev().map(with);
     fitting
-        .into_iter()
         .find(|text| text.chars().count() <= most)
         .unwrap_or(total.clone())
 }

@@ -52,6 +52,8 @@ pub struct Model {
     pub title: String,
     /// Where it is, such as `stats on localhost:9092`.
     pub place: String,
+    /// Whether there may be other jobs, so that it matters which one is shown.
+    pub names_job: bool,
     /// What the keys do.
     pub keys: Vec<Key>,
     /// What a producer beside the view is doing, if there is one.

@@ -63,21 +63,29 @@ pub fn draw(frame: &mut Frame<'_>, model: &Model, now_ms: u64, theme: Theme) {
             let gap = u16::from(area.height >= rows * (cell_height(scale) + 1) + ROOMY_LINES);
             (rows * (cell_height(scale) + gap), gap)
         }
-        None => (7, 0),
+        None => (6.min(area.height.saturating_sub(1)), 0),
     };
-    let rest = area.height.saturating_sub(numbers + 4);
+    // The numbers come first; what is left goes to the service, the ledger, the keys, trends and news, in this order.
+    let mut rest = area.height.saturating_sub(numbers + 1);
+    let mut line = || {
+        let line = rest.min(1);
+        rest -= line;
+        line
+    };
+    let [service_line, ledger_line, keys_line] = [line(), line(), line()];
     let trends = match rest {
-        ..6 => rest.saturating_sub(2).max(3),
+        ..3 => 0,
+        3..6 => rest.saturating_sub(2).max(3),
         _ => (rest / 2).clamp(3, 12),
     };
     let parts = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(numbers),
         Constraint::Length(trends),
-        Constraint::Length(1),
-        Constraint::Length(1),
+        Constraint::Length(service_line),
+        Constraint::Length(ledger_line),
         Constraint::Fill(1),
-        Constraint::Length(1),
+        Constraint::Length(keys_line),
     ]);
     let [title, middle, trends, service, ledger, news, keys] = parts.areas(area);
     draw_title(frame, title, model, theme);
@@ -125,10 +133,13 @@ fn counts(model: &Model) -> [Count; 6] {
 
 fn draw_title(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let bold = Style::new().add_modifier(Modifier::BOLD);
-    let left = Line::from(vec![
+    let mut left = Line::from(vec![
         Span::styled(format!("{}  ", model.title), bold),
         Span::raw(model.place.clone()),
     ]);
+    if let Some(tick) = model.tick().filter(|_| model.names_job) {
+        left.push_span(Span::raw(format!(", job {}", tick.job)));
+    }
     let right = model
         .as_of()
         .map_or_else(String::new, |at| format!("as of {at}"));
@@ -224,51 +235,71 @@ fn draw_small(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     frame.render_widget(Paragraph::new(text), area);
 }
 
-/// A trend's title, its value at a beat, and the least value at the top of its bars.
-type Trend = (String, fn(&Beat) -> u64, u64);
+/// One of the charts: what it is about in two lengths, its number now, its value at a beat, and the least value at the top
+/// of its bars.
+struct Trend {
+    names: [&'static str; 2],
+    now: Option<u64>,
+    value: fn(&Beat) -> u64,
+    least_top: u64,
+}
+
+impl Trend {
+    /// The longest title that fits; a number is never cut.
+    fn title(&self, top: u64, width: usize) -> String {
+        let [long, short] = self.names;
+        let Some(now) = self.now else {
+            return format!("{short}  -");
+        };
+        let (whole, brief) = (grouped(now), amount(now as f64));
+        let scale = format!("  (top {})", amount(top as f64).trim_end());
+        let titles = [
+            format!("{long}  {whole}{scale}"),
+            format!("{long}  {whole}"),
+            format!("{short}  {whole}"),
+            format!("{short}  {brief}"),
+        ];
+        let fits = |title: &&String| title.chars().count() <= width;
+        titles.iter().find(fits).unwrap_or(&brief).clone()
+    }
+}
 
 fn draw_trends(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let beat = model.beat_now();
     let columns = if area.width < 60 { 1 } else { 3 };
     let cells = Layout::horizontal((0..columns).map(|_| Constraint::Fill(1))).spacing(2);
     let cells = cells.split(area);
-    let trends: [Trend; 3] = [
-        (
-            format!("users per minute  {}", grouped(beat.users)),
-            |b| b.users,
-            1,
-        ),
-        (
-            format!(
-                "frames/s  {}",
-                beat.frames_per_s.map_or("-".to_owned(), amount)
-            ),
-            |b| b.frames_per_s.unwrap_or(0.0) as u64,
-            1,
-        ),
-        // A handful of frames under way is no lag worth a tall bar.
-        (
-            format!(
-                "lag  {}",
-                beat.lag.map_or("not known yet".to_owned(), grouped)
-            ),
-            |b| b.lag.unwrap_or(0),
-            50,
-        ),
+    let trends = [
+        Trend {
+            names: ["users per minute", "users/min"],
+            now: model.tick().map(|_| beat.users),
+            value: |beat| beat.users,
+            least_top: 1,
+        },
+        Trend {
+            names: ["frames/s", "frames/s"],
+            now: beat.frames_per_s.map(|rate| rate as u64),
+            value: |beat| beat.frames_per_s.unwrap_or(0.0) as u64,
+            least_top: 1,
+        },
+        Trend {
+            names: ["lag, frames", "lag"],
+            now: beat.lag,
+            value: |beat| beat.lag.unwrap_or(0),
+            // A handful of frames under way is no lag worth a tall bar.
+            least_top: 100,
+        },
     ];
-    for (cell, (title, value, least)) in cells.iter().zip(trends) {
+    for (cell, trend) in cells.iter().zip(trends) {
         let [head, body] =
             Layout::vertical([Constraint::Length(1), Constraint::Fill(1)]).areas(*cell);
-        frame.render_widget(Line::raw(title), head);
-        let values: Vec<u64> = model.beats(body.width.into()).map(value).collect();
-        let top = values.iter().copied().max().unwrap_or(0).max(least);
-        frame.render_widget(
-            Sparkline::default()
-                .data(values)
-                .max(top)
-                .style(theme.color(Color::Blue)),
-            body,
-        );
+        let beats = model.beats(body.width.into());
+        let values: Vec<u64> = beats.map(trend.value).collect();
+        let top = values.iter().copied().max().unwrap_or(0);
+        let top = top.max(trend.least_top);
+        frame.render_widget(Line::raw(trend.title(top, head.width.into())), head);
+        let bars = Sparkline::default().data(values).max(top);
+        frame.render_widget(bars.style(theme.color(Color::Blue)), body);
     }
 }
 

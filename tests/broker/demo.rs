@@ -125,6 +125,18 @@ fn a_terminal_comes_back_after_control_c_and_stays_colourless_if_so_wished() {
     assert_eq!(used.next(), None);
 }
 
+/// As when the window of a terminal is closed by somebody who keeps the shell.
+#[test]
+fn a_hangup_gives_the_terminal_back() {
+    let Some(mut terminal) = Terminal::open("demo --every 300ms", &[], (24, 80)) else {
+        return;
+    };
+    terminal.until("tick 2");
+    terminal.hang_up();
+    terminal.wait(Duration::from_secs(20));
+    assert!(terminal.raw().contains("\x1b[?1049l"));
+}
+
 #[test]
 fn a_terminal_that_can_do_little_gets_lines() {
     for (words, variables) in [

@@ -1,7 +1,7 @@
 //! The load test in a short form: a small stream, an unoptimised build, a broker that is restarted, a limit that is found.
 
 use crate::support::broker::Broker;
-use crate::support::process::run_ok;
+use crate::support::process::{run, run_ok};
 use std::path::Path;
 use std::process::Command;
 
@@ -54,12 +54,24 @@ fn the_limit_is_found_and_named() {
     let Some(script) = replay(&options) else {
         return;
     };
-    let (out, _) = run_ok(script, b"");
-    assert!(out.contains("kept for as long as it was held: "), "{out}");
-    assert!(
-        out.contains("what limits: ") || out.contains("no limit was found"),
-        "{out}"
-    );
+    let output = run(script, b"");
+    let out = String::from_utf8(output.stdout).unwrap();
+    // On a machine that other tests keep busy even little may be too much; then it says so and fails.
+    match output.status.code() {
+        Some(0) => {
+            assert!(out.contains("kept for as long as it was held: "), "{out}");
+            let is_named = out.contains("what limits: ") || out.contains("no limit was found");
+            assert!(is_named, "{out}");
+        }
+        code => {
+            let err = String::from_utf8(output.stderr).unwrap();
+            assert_eq!(code, Some(1), "{out}{err}");
+            assert!(
+                out.contains("not even the first rate was kept"),
+                "{out}{err}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -63,6 +63,7 @@ fn once_is_a_health_check() {
 
     let (code, _, err) = once(&job, &["--job", "another"]);
     assert_eq!(code, Some(69), "{err}");
+    assert!(err.contains("of other jobs: top-once"), "{err}");
 
     stop(&mut service);
     let err = wait_until(SOON, "the last tick is too old", || {
@@ -109,4 +110,26 @@ fn a_view_that_was_there_first_shows_the_service_when_it_comes() {
     terminal.until("is the service running?");
     terminal.press("q");
     assert_eq!(terminal.wait(Duration::from_secs(20)).code(), Some(0));
+}
+
+/// A health check must not pass because another job lives.
+#[test]
+fn once_does_not_choose_between_jobs() {
+    let (_cluster, job) = cluster("top-jobs", 1);
+    job.send(&batch(0, 1));
+    for name in ["red", "blue"] {
+        let mut service = job.start(&["--every", "200ms", "--job", name]);
+        job.ticks()
+            .until("a tick of it", |tick| tick.str("/job") == name);
+        stop(&mut service);
+    }
+    let (code, out, err) = once(&job, &[]);
+    assert_eq!((code, out.as_str()), (Some(2), ""), "{err}");
+    assert!(err.contains("blue, red; say which with --job"), "{err}");
+    let (code, out, err) = once(&job, &["--job", "red"]);
+    assert_eq!(code, Some(0), "{err}");
+    assert!(
+        out.starts_with("tick ") && out.contains(" of job red, "),
+        "{out}"
+    );
 }

@@ -143,6 +143,41 @@ fn numbers_that_are_too_wide_for_large_digits_stand_in_small_ones() {
     assert!(shown.contains("last minute       81,233"), "{shown}");
 }
 
+#[test]
+fn a_number_over_a_chart_is_never_cut() {
+    for (users, size, expected) in [
+        (12_350_678, (80, 24), "users/min  12,350,678"),
+        (12_350_678, (60, 37), "users/min  12 M"),
+        (88_312, (60, 37), "users/min  88,312"),
+        (88_312, (80, 24), "users per minute  88,312"),
+        (812, (200, 60), "users per minute  812  (top 812)"),
+    ] {
+        let shown = text(&screen(&model([users; 6], None), size, COLORS));
+        assert!(
+            shown.contains(expected),
+            "no {expected:?} at {size:?} in:\n{shown}"
+        );
+    }
+}
+
+#[test]
+fn a_tiny_terminal_keeps_the_six_numbers() {
+    for size in [(40, 12), (40, 8), (133, 7)] {
+        let shown = text(&screen(&model(FEW, None), size, COLORS));
+        for expected in ["812", "4,021", "9,911", "40,211", "71,002", "99,120"] {
+            assert!(
+                shown.contains(expected),
+                "no {expected} at {size:?} in:\n{shown}"
+            );
+        }
+    }
+    let shown = text(&screen(&model(FEW, None), (40, 10), COLORS));
+    assert!(
+        shown.contains("read 30,000") && shown.contains(" q  quit"),
+        "{shown}"
+    );
+}
+
 /// Whoever shrinks a window to a corner gets less, not a panic.
 #[test]
 fn any_size_will_do() {
@@ -264,7 +299,7 @@ fn a_tick_of_an_older_service_does_without_what_it_does_not_tell() {
     let mut model = Model::new("headcount top", "", &[]);
     model.take_tick(old, None, NOW_MS);
     let shown = text(&screen(&model, (80, 24), COLORS));
-    assert!(shown.contains("lag  not known yet"), "{shown}");
+    assert!(shown.contains("lag  -"), "{shown}");
     assert!(shown.contains("tick 1"), "{shown}");
 }
 
@@ -374,6 +409,21 @@ fn absurd_numbers_are_shown_too() {
 }
 
 #[test]
+fn reasons_that_do_not_fit_are_summed_up() {
+    for (columns, expected) in [
+        (81, "rejected 31 (json 20, uid_missing 11)\n"),
+        (76, "rejected 31 (json 20, others 11)\n"),
+        (60, "rejected 31\n"),
+    ] {
+        let shown = text(&screen(&model(FEW, None), (columns, 24), COLORS));
+        assert!(
+            shown.contains(expected),
+            "no {expected:?} at {columns} columns in:\n{shown}"
+        );
+    }
+}
+
+#[test]
 fn lines_have_the_truth_only_where_it_is_known() {
     let lines_of = |model: &Model| {
         let mut out = Vec::new();
@@ -381,7 +431,7 @@ fn lines_have_the_truth_only_where_it_is_known() {
         String::from_utf8(out).unwrap()
     };
     let shown = lines_of(&model(FEW, None));
-    let head = "tick 3    as of 2026-11-23 06:43:53 Europe/Zurich, 29,969 frames counted, 2,000 frames/s, lag 1,234\n";
+    let head = "tick 3 of job users, as of 2026-11-23 06:43:53 Europe/Zurich\n  29,969 frames counted, 2,000 frames/s, lag 1,234\n";
     assert!(shown.starts_with(head), "{shown}");
     assert!(
         shown.contains("  year          99,120   98,625 to 99,615\n"),

@@ -140,6 +140,28 @@ impl Terminal {
         );
     }
 
+    /// SIGHUP for the program alone, not for `script`.
+    pub fn hang_up(&self) {
+        let on_it = |process: &std::fs::DirEntry| {
+            let terminal = std::fs::read_link(process.path().join("fd/0"));
+            terminal.is_ok_and(|terminal| terminal.as_os_str() == self.device.as_str())
+        };
+        let mut processes = std::fs::read_dir("/proc")
+            .expect("a system with /proc")
+            .flatten();
+        let program = processes
+            .find(on_it)
+            .expect("the program is on its terminal");
+        let kill = Command::new("kill")
+            .arg("-HUP")
+            .arg(program.file_name())
+            .status();
+        assert!(
+            kill.is_ok_and(|status| status.success()),
+            "SIGHUP cannot be sent"
+        );
+    }
+
     /// Waits for the program's end.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
         wait_until(limit, "the program on the terminal ends", || {

@@ -66,6 +66,8 @@ pub fn run(config: &DemoConfig, stop: &Arc<Stop>) -> Result<(), Failure> {
         headline(&mut out, config, &brokers).map_err(written)?;
     }
 
+    // Before anything runs: a view that cannot be shown should be told at once.
+    let viewing = viewing(config, &brokers, Arc::clone(&clock))?;
     let service_stop = Arc::new(Stop::new(false));
     let run_config = config.service(&brokers);
     let gauges = Arc::<Gauges>::default();
@@ -82,7 +84,7 @@ pub fn run(config: &DemoConfig, stop: &Arc<Stop>) -> Result<(), Failure> {
     let mut show = Show {
         config,
         check: Check::new(ledger, config.plan.users),
-        viewing: viewing(config, &brokers, Arc::clone(&clock))?,
+        viewing,
         clock: Arc::clone(&clock),
         stop,
         ended,
@@ -178,29 +180,20 @@ impl Show<'_> {
         }
     }
 
+    /// What the producer is doing, briefly: it shares its line with the keys.
     fn describe(&self, producing: &Producing) -> String {
-        let rate = u64::from(self.config.rate);
         let left_ms = self
             .burst_until_ms
             .saturating_sub(self.clock.monotonic_ms());
-        let doing = match (self.is_paused, left_ms) {
-            (true, _) => "paused".to_owned(),
-            (false, 0) => format!("{} frames/s", grouped(rate)),
-            (false, left_ms) => {
-                let rate = rate * u64::from(DEMO_BURST_FACTOR);
-                format!(
-                    "{} frames/s, {} s left",
-                    grouped(rate),
-                    left_ms.div_ceil(1_000)
-                )
-            }
-        };
-        let held = if !self.is_paused && producing.is_held_back() {
-            " (broker full)"
-        } else {
-            ""
-        };
-        format!("{} sent, {doing}{held}", grouped(producing.sent()))
+        let factor = if left_ms > 0 { DEMO_BURST_FACTOR } else { 1 };
+        let rate = grouped(u64::from(self.config.rate) * u64::from(factor));
+        let left_s = left_ms.div_ceil(1_000);
+        match (self.is_paused, producing.is_held_back(), left_ms) {
+            (true, ..) => "paused".to_owned(),
+            (false, true, _) => format!("{rate} frames/s, broker full"),
+            (false, false, 0) => format!("{rate} frames/s"),
+            (false, false, _) => format!("{rate} frames/s, {left_s} s left"),
+        }
     }
 }
 

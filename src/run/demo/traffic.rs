@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -38,7 +38,6 @@ pub(super) enum Command {
 /// What the producer tells of itself.
 #[derive(Debug, Default)]
 struct Gauge {
-    sent: AtomicU64,
     is_held_back: AtomicBool,
 }
 
@@ -94,11 +93,6 @@ impl Producing {
     /// Tells the producer something; a command too many is dropped.
     pub(super) fn tell(&self, command: Command) {
         let _ = self.commands.try_send(command);
-    }
-
-    /// Frames sent so far.
-    pub(super) fn sent(&self) -> u64 {
-        self.gauge.sent.load(Ordering::Relaxed)
     }
 
     /// Whether it waits for room in the broker.
@@ -293,7 +287,6 @@ impl Sending {
         self.hand_over(partition, frame)?;
         self.ledger.send(partition, said);
         self.sent_bytes += bytes as u64;
-        self.gauge.sent.fetch_add(1, Ordering::Relaxed);
         Ok(Ok(()))
     }
 

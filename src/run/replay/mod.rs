@@ -30,7 +30,7 @@ use crate::io::clock::Clock;
 use crate::io::source::lines::{BytesRead, Input, LineReader};
 use crate::io::target::kafka::KafkaTarget;
 use crate::io::target::topic::{Known, Topic};
-use crate::limits::{CLOSE_MS, REPLAY_FLUSH_MS, REPLAY_LOOK_MS};
+use crate::limits::{CLOSE_MS, MAX_FRAME_BYTES, REPLAY_FLUSH_MS, REPLAY_LOOK_MS};
 use crate::observe::happenings::caution;
 
 /// Sends the input to the topic and prints a summary.
@@ -233,6 +233,10 @@ fn verdict(
             "{why}: {}",
             how_to_go_on(config, sender)
         ))),
+        Err(Failure::Data(why)) => Err(Failure::Data(format!(
+            "{why}; all up to line {} was sent",
+            standing.next
+        ))),
         Err(failure) => Err(failure),
         // A loop has no other end; but what was under way should have come to one.
         Ok(End::Stopped) if !config.is_loop || counts.in_doubt() > 0 => {
@@ -242,15 +246,35 @@ fn verdict(
                 how_to_go_on(config, sender)
             )))
         }
-        Ok(_) if counts.refused() > 0 => Err(Failure::Output(format!(
-            "{} of {} frames are too large and were refused, the first in line {}; raise max.message.bytes of topic '{}', or leave them out",
-            counts.refused(),
-            counts.sent,
-            sender.first_refused().unwrap_or(0),
-            config.topic
-        ))),
+        Ok(_) if counts.refused() > 0 => Err(Failure::Output(refused(config, sender))),
         Ok(_) => Ok(()),
     }
+}
+
+/// What to do about frames that are not in the topic.
+fn refused(config: &ReplayConfig, sender: &Sender<'_, KafkaTarget>) -> String {
+    let counts = &sender.counts;
+    let cure = match (counts.too_long, counts.too_large) {
+        (0, _) => format!(
+            "raise max.message.bytes of topic '{}', or leave them out",
+            config.topic
+        ),
+        (_, 0) => format!(
+            "headcount takes no frame over {} MiB: leave them out",
+            MAX_FRAME_BYTES >> 20
+        ),
+        _ => format!(
+            "raise max.message.bytes of topic '{}', and leave out what is over {} MiB",
+            config.topic,
+            MAX_FRAME_BYTES >> 20
+        ),
+    };
+    format!(
+        "too large and refused: {} of {} frames, the first in line {}; {cure}",
+        counts.refused(),
+        counts.sent,
+        sender.first_refused().unwrap_or(0)
+    )
 }
 
 fn how_to_go_on(config: &ReplayConfig, sender: &Sender<'_, KafkaTarget>) -> String {

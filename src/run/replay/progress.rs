@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::summary::Counts;
-use crate::config::ReplayConfig;
+use crate::config::{ReplayConfig, Tempo};
 use crate::io::source::lines::BytesRead;
 use crate::limits::PROGRESS_EVERY_MS;
 use crate::run::progress::{bar, total_bytes};
@@ -21,9 +21,11 @@ pub(super) struct Progress {
 
 impl Progress {
     pub(super) fn new(config: &ReplayConfig, read: BytesRead) -> Self {
-        // How often a loop will read it nobody knows.
         let inputs = std::slice::from_ref(&config.input);
-        let total = total_bytes(inputs).filter(|_| !config.is_loop);
+        // How often a loop will read it nobody knows; and bytes that were read ahead tell little of when the last frame
+        // of a schedule is due.
+        let tells_end = !config.is_loop && config.tempo == Tempo::Max;
+        let total = total_bytes(inputs).filter(|_| tells_end);
         Self {
             bar: bar(total, "waiting for the brokers"),
             read,

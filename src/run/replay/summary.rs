@@ -145,8 +145,13 @@ impl Summary {
 
     fn text(&self) -> String {
         let n = |count: u64| HumanCount(count).to_string();
+        let outcome = match self.outcome {
+            Outcome::Done => "done",
+            Outcome::Interrupted => "interrupted",
+            Outcome::Failed => "failed",
+        };
         let mut text = format!(
-            "{} lines = {} passed over + {} in the topic already + {} sent\n{} sent = {} acknowledged + {} refused + {} in doubt\n",
+            "{outcome}: {} lines = {} passed over + {} in the topic already + {} sent\n{} sent = {} acknowledged + {} refused + {} in doubt\n",
             n(self.lines),
             n(self.skipped),
             n(self.found),
@@ -163,10 +168,10 @@ impl Summary {
             );
         }
         text += &format!(
-            "{} bytes in {:.3} s: {:.0} frames/s, {:.1} MB/s to topic {}, {} partitions\n",
+            "{} bytes in {:.3} s: {} frames/s, {:.1} MB/s to topic {}, {} partitions\n",
             n(self.bytes),
             self.seconds,
-            self.frames_per_s,
+            n(self.frames_per_s.round() as u64),
             self.mb_per_s,
             self.topic,
             self.partitions
