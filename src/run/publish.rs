@@ -192,7 +192,9 @@ impl Publisher for ServicePublisher {
     fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure> {
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let now_ms = self.clock.unix_ms();
-        let health = Some((self.outbox.coalesced(), self.process(report.intake)));
+        // Only a tick tells it, and a backfill has thousands of barriers without one.
+        let is_tick = answer.trailing.is_some();
+        let health = is_tick.then(|| (self.outbox.coalesced(), self.process(report.intake)));
         // The tick first: its number is in the provisional records that go with it.
         let stats = self
             .recorder

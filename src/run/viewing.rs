@@ -200,11 +200,10 @@ impl Viewing {
     /// Where nothing is redrawn, what is wrong is said once, when it begins.
     fn complain(&mut self) -> Result<(), Failure> {
         let now_ms = self.clock.unix_ms();
-        let silence = self.model.silence_s(now_ms);
-        let is_news = silence.is_some() && !std::mem::replace(&mut self.is_silent, true);
-        self.is_silent = silence.is_some();
-        match silence.filter(|_| is_news) {
-            Some(s) => self.refuse(&format!("no tick for {s} s: is the service running?")),
+        let silence = self.model.silence(now_ms);
+        let was_silent = std::mem::replace(&mut self.is_silent, silence.is_some());
+        match silence.filter(|_| !was_silent) {
+            Some(why) => self.refuse(&why),
             None => Ok(()),
         }
     }

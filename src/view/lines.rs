@@ -52,7 +52,7 @@ pub fn tick(model: &Model, out: &mut dyn Write) -> io::Result<()> {
     out.flush()
 }
 
-/// Rates, lag and memory behind the head line, as far as they are known.
+/// Rate and lag, as far as they are known.
 fn pulse(model: &Model) -> String {
     let beat = model.beat_now();
     let mut text = String::new();

@@ -185,26 +185,28 @@ impl Model {
         self.news.iter().rev()
     }
 
-    /// How late the next tick is, seconds: nothing while it may still come in time.
+    /// What to say of a tick that does not come; nothing while it may still come in time.
     #[must_use]
-    pub fn silence_s(&self, now_ms: u64) -> Option<u64> {
+    pub fn silence(&self, now_ms: u64) -> Option<String> {
         self.tick.as_ref()?;
         let quiet_ms = now_ms.saturating_sub(self.heard_ms);
         // Two ticks may be missed, and records take a moment.
         let gap_ms = self.beat_now().gap_ms.unwrap_or(5_000);
         let patience_ms = gap_ms.saturating_mul(3).saturating_add(1_000);
-        (quiet_ms > patience_ms).then_some(quiet_ms / 1_000)
+        let quiet_s = quiet_ms / 1_000;
+        (quiet_ms > patience_ms)
+            .then(|| format!("no tick for {quiet_s} s: is the service running?"))
     }
 
     /// What to say before the first tick, or when something is wrong; nothing while all is well.
     #[must_use]
     pub fn complaint(&self, now_ms: u64) -> Option<String> {
-        let silence = self.silence_s(now_ms);
-        match (&self.trouble, silence, &self.tick) {
-            (Some(trouble), _, _) => Some(trouble.clone()),
-            (None, Some(s), _) => Some(format!("no tick for {s} s: is the service running?")),
-            (None, None, None) => Some("waiting for the first tick".to_owned()),
-            (None, None, Some(_)) => None,
+        if self.trouble.is_some() {
+            return self.trouble.clone();
+        }
+        match self.tick {
+            Some(_) => self.silence(now_ms),
+            None => Some("waiting for the first tick".to_owned()),
         }
     }
 
