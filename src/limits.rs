@@ -55,6 +55,20 @@ pub const LATENESS_MAX_S: u64 = 366 * 86_400;
 /// Greatest retention of a period, in seconds (a century; event time itself ends in 2106).
 pub const RETENTION_MAX_S: u64 = 36_600 * 86_400;
 
+/// Frames of a partition that have a vote on what its present is: the last ones near it.
+pub const CLOCK_VOTES: usize = 48;
+/// Votes ahead of a partition's clock that move it on, however far. So at most one frame less waits for others to
+/// confirm it.
+pub const CLOCK_QUORUM: usize = 36;
+/// Frames of a partition after which its clock is established by the majority of them.
+pub const CLOCK_START: usize = 12;
+/// Frames of a partition after which one that waits is refuted.
+pub const HELD_FRAMES_MAX: u64 = 192;
+/// Greatest `--max-jump`, in seconds (a century): with it every frame is believed at once.
+pub const MAX_JUMP_MAX_S: u64 = 36_600 * 86_400;
+/// Greatest `--max-lateness`, in seconds.
+pub const MAX_LATENESS_MAX_S: u64 = MAX_EVENT_TIME_S as u64;
+
 /// Longest wait for one frame before the loop looks at clock and signals again, in milliseconds.
 pub const POLL_MAX_MS: u64 = 50;
 /// Frames taken from the source between two looks at clock and signals.
@@ -184,6 +198,8 @@ pub const RECORD_OVERHEAD_BYTES: usize = 128;
 /// Largest batch that `replay` sends where the topic takes it, in bytes before packing.
 pub const REPLAY_BATCH_BYTES: usize = 1_000_000;
 
+const _: () = assert!(CLOCK_START < CLOCK_QUORUM && CLOCK_QUORUM < CLOCK_VOTES);
+const _: () = assert!(CLOCK_VOTES < HELD_FRAMES_MAX as usize);
 const _: () = assert!(MAX_THREADS <= PAGES);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,

@@ -46,6 +46,22 @@ pub struct EngineArgs {
     #[arg(env = "HEADCOUNT_LATENESS", hide_env = true, help_heading = "Counting")]
     pub lateness: Duration,
 
+    /// Frames further behind their partition's newest are quarantined, not counted [default: the longest retention
+    /// and 366 days]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(
+        env = "HEADCOUNT_MAX_LATENESS",
+        hide_env = true,
+        help_heading = "Counting"
+    )]
+    pub max_lateness: Option<Duration>,
+
+    /// How far ahead of its partition's last frames one frame may be and count at once; where traffic is sparse it is
+    /// more. One further ahead waits until others confirm its time, or is quarantined
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_MAX_JUMP", hide_env = true, help_heading = "Counting")]
+    pub max_jump: Duration,
+
     /// Root field that holds the user id: a string, or an integer of up to 64 bits
     #[arg(
         long,

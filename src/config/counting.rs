@@ -1,15 +1,24 @@
 //! How frames are read and counted: the options that `run` and `count` share.
 
+use std::time::Duration;
+
 use jiff::tz::TimeZone;
 
 use crate::cli::engine::EngineArgs;
 use crate::engine::admit::Rules;
 use crate::engine::calendar::{Calendar, Period};
 use crate::engine::catalog::Emission;
+use crate::engine::clock::ClockRules;
 use crate::engine::decode::Fields;
 use crate::engine::sketch::Precision;
 use crate::error::Failure;
-use crate::limits::{LATENESS_MAX_S, MAX_THREADS, PRECISION_MAX, PRECISION_MIN, RETENTION_MAX_S};
+use crate::limits::{
+    LATENESS_MAX_S, MAX_JUMP_MAX_S, MAX_LATENESS_MAX_S, MAX_THREADS, PRECISION_MAX, PRECISION_MIN,
+    RETENTION_MAX_S,
+};
+
+/// The longest year, in seconds: what `--max-lateness` is beyond the longest retention unless it is given.
+const YEAR_S: u64 = 366 * 86_400;
 
 /// How frames are read and counted.
 #[derive(Debug, Clone)]
@@ -33,7 +42,11 @@ impl Counting {
             precision: Precision::default(),
             rules: Rules {
                 calendar: Calendar::utc(),
-                lateness_s: 5,
+                clock: ClockRules {
+                    lateness_s: 5,
+                    max_lateness_s: 1_095 * day_s as u32 + YEAR_S as u32,
+                    max_jump_s: 60,
+                },
                 retention_s: [
                     day_s / 4,
                     40 * day_s,
@@ -67,23 +80,17 @@ impl Counting {
                 args.precision
             ));
         };
-        let lateness_s = args.lateness.as_secs();
-        if lateness_s > LATENESS_MAX_S || args.lateness.subsec_millis() != 0 {
-            return usage(format!(
-                "--lateness must be whole seconds, at most {} days",
-                LATENESS_MAX_S / 86_400
-            ));
-        }
         if args.uid_field == args.ts_field {
             return usage("--uid-field and --ts-field must differ".to_owned());
         }
+        let retention_s = retention(args)?;
         Ok(Self {
             threads: args.threads,
             precision,
             rules: Rules {
                 calendar: calendar(&args.timezone)?,
-                lateness_s: lateness_s as u32,
-                retention_s: retention(args)?,
+                clock: clock(args, &retention_s)?,
+                retention_s,
                 emission,
                 periods,
             },
@@ -109,6 +116,37 @@ fn calendar(name: &str) -> Result<Calendar, Failure> {
             "--timezone '{name}' is not known; give an IANA name such as Europe/Zurich or UTC"
         ))),
     }
+}
+
+fn clock(args: &EngineArgs, retention_s: &[i64; Period::ALL.len()]) -> Result<ClockRules, Failure> {
+    let lateness_s = whole_seconds("--lateness", args.lateness, LATENESS_MAX_S)?;
+    let max_jump_s = whole_seconds("--max-jump", args.max_jump, MAX_JUMP_MAX_S)?;
+    let longest_s = retention_s.iter().copied().max().unwrap_or(0);
+    let max_lateness_s = match args.max_lateness {
+        Some(given) => whole_seconds("--max-lateness", given, MAX_LATENESS_MAX_S)?,
+        None => (longest_s as u64 + YEAR_S).min(MAX_LATENESS_MAX_S) as u32,
+    };
+    if max_lateness_s < lateness_s {
+        return Err(Failure::Usage(
+            "--max-lateness must be at least --lateness".to_owned(),
+        ));
+    }
+    Ok(ClockRules {
+        lateness_s,
+        max_lateness_s,
+        max_jump_s,
+    })
+}
+
+fn whole_seconds(option: &str, given: Duration, most_s: u64) -> Result<u32, Failure> {
+    let seconds = u32::try_from(given.as_secs()).ok();
+    let seconds = seconds.filter(|s| u64::from(*s) <= most_s && given.subsec_millis() == 0);
+    seconds.ok_or_else(|| {
+        Failure::Usage(format!(
+            "{option} must be whole seconds, at most {} days",
+            most_s / 86_400
+        ))
+    })
 }
 
 fn retention(args: &EngineArgs) -> Result<[i64; Period::ALL.len()], Failure> {

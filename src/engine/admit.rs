@@ -1,25 +1,27 @@
-//! Admission: each partition's clock, the watermark, and the ledger.
+//! Admission: which frames count, the watermark, and the ledger.
 //!
-//! The decisions depend on the frames and the order in which they are delivered, and on nothing else: not on batches,
-//! ticks or threads.
+//! Whether a frame counts is decided by its partition's clock, from the partition's frames in their order, and from
+//! nothing else: not from batches, ticks, threads or other partitions. When windows are closed depends on all
+//! partitions, on which of them are idle, and then on the time that the caller says has passed.
 //!
-//! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls. 3. A partition's clock never
-//! falls.
+//! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
+//! partition's clock says does not depend on the other partitions.
 
 use super::barrier::{Barrier, Question, Snapshot};
 use super::calendar::{Calendar, Period};
-use super::catalog::{Ask, Catalog, Completeness, Emission};
+use super::catalog::{Ask, Catalog, Completeness, Emission, Passed};
+use super::clock::{Claim, ClockRules, Fate, PartitionClock, Quarantine};
 use super::frame::{EventTime, Sighting, Verdict};
 use super::ledger::Ledger;
-use crate::limits::HOUSEKEEPING_EVERY_S;
+use crate::limits::{HOUSEKEEPING_EVERY_S, MAX_EVENT_TIME_S};
 
 /// What the admission goes by.
 #[derive(Debug, Clone)]
 pub struct Rules {
     /// Where windows begin and end.
     pub calendar: Calendar,
-    /// How far behind its partition's clock a frame is still on time, in seconds.
-    pub lateness_s: u32,
+    /// What the partitions' clocks go by.
+    pub clock: ClockRules,
     /// How long a period's windows are kept after their end, in seconds behind the watermark.
     pub retention_s: [i64; Period::ALL.len()],
     /// When windows are put out.
@@ -31,18 +33,63 @@ pub struct Rules {
 /// The index of a partition: of a topic's partition, or of a file.
 pub type PartitionIndex = usize;
 
+/// Where a frame comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Arrival {
+    /// Its partition.
+    pub partition: PartitionIndex,
+    /// Its offset there.
+    pub offset: i64,
+    /// When a broker wrote it, by the broker's own clock (`LogAppendTime`), unix seconds. A producer's own time
+    /// (`CreateTime`) is no witness: it comes from the same clock as the frame's.
+    pub appended: Option<EventTime>,
+}
+
+/// What became of a frame at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admitted {
+    /// It counts: for the shards to record.
+    Counted(Sighting),
+    /// Not yet decided; [`Admission::take_settled`] will tell.
+    Held,
+    /// It does not count.
+    Quarantined(Quarantine),
+    /// It was ignored or rejected, as its verdict says.
+    Neither,
+}
+
+/// What became of a frame that was held.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Settled {
+    /// The frame's partition.
+    pub partition: PartitionIndex,
+    /// Its offset there.
+    pub offset: i64,
+    /// A sighting for the shards to record, or why it does not count.
+    pub outcome: Result<Sighting, Quarantine>,
+}
+
 #[derive(Debug)]
 struct Partition {
-    /// Greatest counted event time.
-    clock: Option<EventTime>,
+    clock: PartitionClock,
     /// From when on this partition was followed, if it was not read from its first offset ever.
     since: Option<EventTime>,
     from_zero: bool,
     next_offset: i64,
     /// Whether it is known to hold frames that were not delivered yet.
     unread: bool,
+    /// Whether it is known to have had no frames for a while.
+    idle: bool,
     /// Whether it will deliver nothing more.
     finished: bool,
+}
+
+impl Partition {
+    /// The clock, if the watermark waits for it.
+    fn active_clock(&self) -> Option<EventTime> {
+        let is_active = !self.finished && !self.idle;
+        self.clock.now().filter(|_| is_active)
+    }
 }
 
 /// Admits frames: judges their time, counts them in their windows, and keeps the ledger.
@@ -54,10 +101,15 @@ pub struct Admission {
     ledger: Ledger,
     as_of: Option<EventTime>,
     watermark: Option<i64>,
+    /// Where the clock has walked while all partitions were idle.
+    walked: Option<EventTime>,
     /// The clock of the first partition to have one; the least such clock of all.
     first_clock: Option<EventTime>,
     next_housekeeping: Option<i64>,
     ticks: u64,
+    settled: Vec<Settled>,
+    /// Of one call, kept for its memory.
+    fates: Vec<(Claim, Fate)>,
 }
 
 impl Admission {
@@ -72,96 +124,156 @@ impl Admission {
             ledger: Ledger::default(),
             as_of: None,
             watermark: None,
+            walked: None,
             first_clock: None,
             next_housekeeping: None,
             ticks: 0,
+            settled: Vec::new(),
+            fates: Vec::new(),
         }
     }
 
     /// Adds a partition that will be read from an offset on; `unread` tells whether it holds frames to read. Until
-    /// one of these is delivered, the watermark waits for it.
+    /// one of these is counted, the watermark waits for it.
     pub fn add_partition(&mut self, start_offset: i64, unread: bool) -> PartitionIndex {
         self.partitions.push(Partition {
-            clock: None,
+            clock: PartitionClock::new(self.rules.clock),
             since: None,
             from_zero: start_offset == 0,
             next_offset: start_offset,
             unread,
+            idle: false,
             finished: false,
         });
         self.advance_watermark();
         self.partitions.len() - 1
     }
 
-    /// Admits one frame. `next_offset` is the offset after it. Returns what the shards have to record.
-    pub fn admit(
-        &mut self,
-        partition: PartitionIndex,
-        next_offset: i64,
-        verdict: Verdict,
-    ) -> Option<Sighting> {
-        self.partitions[partition].next_offset = next_offset;
+    /// Admits one frame. It may decide about frames before it that were held: see [`Self::take_settled`].
+    pub fn admit(&mut self, arrival: Arrival, verdict: Verdict) -> Admitted {
+        let partition = &mut self.partitions[arrival.partition];
+        partition.next_offset = arrival.offset + 1;
+        partition.idle = false;
         match verdict {
             Verdict::Rejected(reason) => {
                 self.ledger.reject(reason);
-                None
+                Admitted::Neither
             }
             Verdict::Ignored => {
                 self.ledger.read += 1;
                 self.ledger.ignored += 1;
-                None
+                Admitted::Neither
             }
             Verdict::Seen(hash, ts) => {
-                self.ledger.read += 1;
-                self.ledger.counted += 1;
-                let late = self.advance_clock(partition, ts);
-                self.ledger.late += u64::from(late);
-                let periods = self
-                    .catalog
-                    .count(ts, late, self.watermark, &mut self.ledger);
-                Some(Sighting { hash, ts, periods })
+                let offset = arrival.offset;
+                self.judge(arrival, Claim { hash, ts, offset })
             }
         }
     }
 
-    /// Moves a partition's clock; returns whether the frame is late.
-    fn advance_clock(&mut self, index: PartitionIndex, ts: EventTime) -> bool {
-        let partition = &mut self.partitions[index];
-        let before = partition.clock;
-        let clock = before.map_or(ts, |clock| clock.max(ts));
-        partition.clock = Some(clock);
-        self.as_of = self.as_of.max(Some(ts));
-        partition.since = partition.since.or(Some(clock));
-        if before.is_none() {
-            self.first_clock = Some(self.first_clock.map_or(ts, |first| first.min(ts)));
+    fn judge(&mut self, arrival: Arrival, claim: Claim) -> Admitted {
+        self.ledger.read += 1;
+        self.ledger.pending += 1;
+        let partition = &mut self.partitions[arrival.partition];
+        let before = partition.clock.now();
+        let fate = partition
+            .clock
+            .judge(claim, arrival.appended, &mut self.fates);
+        self.follow_clock(arrival.partition, before);
+        if !self.fates.is_empty() {
+            self.settle_fates(arrival.partition);
         }
-        if before != Some(clock) {
-            // Only the slowest partition's clock moves the watermark.
-            let slowest = self.watermark.map(|w| w + i64::from(self.rules.lateness_s));
-            if before.is_none_or(|b| slowest.is_none_or(|s| i64::from(b) <= s)) {
-                self.advance_watermark();
+        match fate.map(|fate| self.conclude(claim, fate)) {
+            None => Admitted::Held,
+            Some(Ok(sighting)) => Admitted::Counted(sighting),
+            Some(Err(quarantine)) => Admitted::Quarantined(quarantine),
+        }
+    }
+
+    fn settle_fates(&mut self, partition: PartitionIndex) {
+        let mut fates = std::mem::take(&mut self.fates);
+        for (claim, fate) in fates.drain(..) {
+            let outcome = self.conclude(claim, fate);
+            self.settled.push(Settled {
+                partition,
+                offset: claim.offset,
+                outcome,
+            });
+        }
+        self.fates = fates;
+    }
+
+    /// Enters what became of a frame.
+    fn conclude(&mut self, claim: Claim, fate: Fate) -> Result<Sighting, Quarantine> {
+        let Claim { hash, ts, .. } = claim;
+        self.ledger.pending -= 1;
+        match fate {
+            Fate::Quarantined(reason) => {
+                self.ledger.quarantine(reason);
+                Err(reason)
+            }
+            Fate::Counted { late } => {
+                self.ledger.counted += 1;
+                self.ledger.late += u64::from(late);
+                let periods = self
+                    .catalog
+                    .count(ts, late, self.watermark, &mut self.ledger);
+                Ok(Sighting { hash, ts, periods })
             }
         }
-        i64::from(ts) < i64::from(clock) - i64::from(self.rules.lateness_s)
+    }
+
+    /// Hands over what became of frames that were held, in the order in which it was decided.
+    pub fn take_settled(&mut self) -> std::vec::Drain<'_, Settled> {
+        self.settled.drain(..)
+    }
+
+    /// Whether anything was decided about frames that were held.
+    #[must_use]
+    pub fn has_settled(&self) -> bool {
+        !self.settled.is_empty()
+    }
+
+    /// Draws the conclusions from a partition's clock that has perhaps moved.
+    fn follow_clock(&mut self, index: PartitionIndex, before: Option<EventTime>) {
+        let partition = &mut self.partitions[index];
+        let Some(clock) = partition.clock.now() else {
+            return;
+        };
+        partition.since = partition.since.or(Some(clock));
+        if before == Some(clock) {
+            return;
+        }
+        self.as_of = self.as_of.max(Some(clock));
+        if before.is_none() {
+            self.first_clock = Some(self.first_clock.map_or(clock, |first| first.min(clock)));
+        }
+        // Only the slowest partition's clock moves the watermark.
+        let slowest = self.watermark.map(|w| w + self.lateness_s());
+        if before.is_none_or(|b| slowest.is_none_or(|s| i64::from(b) <= s)) {
+            self.advance_watermark();
+        }
+    }
+
+    fn lateness_s(&self) -> i64 {
+        i64::from(self.rules.clock.lateness_s)
     }
 
     fn advance_watermark(&mut self) {
         for p in &mut self.partitions {
             // What a partition held before it was joined is gone by now, so it is older than what was counted since.
-            if !p.from_zero && !p.unread && p.since.is_none() && p.clock.is_none() {
+            if !p.from_zero && !p.unread && p.since.is_none() && p.clock.now().is_none() {
                 p.since = self.as_of;
             }
         }
-        if self
-            .partitions
-            .iter()
-            .any(|p| p.clock.is_none() && p.unread)
-        {
+        let mut partitions = self.partitions.iter();
+        if partitions.any(|p| p.clock.now().is_none() && p.unread) {
             return;
         }
-        let active = self.partitions.iter().filter(|p| !p.finished);
-        let slowest = active.filter_map(|p| p.clock).min();
-        let reached = slowest.map(|clock| i64::from(clock) - i64::from(self.rules.lateness_s));
+        let active = self.partitions.iter().filter_map(Partition::active_clock);
+        let reached = active
+            .min()
+            .map(|clock| i64::from(clock) - self.lateness_s());
         self.watermark = self.watermark.max(reached);
     }
 
@@ -172,8 +284,37 @@ impl Admission {
         }
     }
 
-    /// Notes that a partition will deliver nothing more, so that the watermark goes on without it.
+    /// Notes that a partition has been at its end for a while: the watermark goes on without it until its next frame.
+    /// Only who knows that there is nothing to read may say so: a broker's silence is not the users'.
+    pub fn rest(&mut self, partition: PartitionIndex) {
+        if !std::mem::replace(&mut self.partitions[partition].idle, true) {
+            self.advance_watermark();
+        }
+    }
+
+    /// Whether every partition that may still deliver is idle, and there is a clock to walk on from.
+    #[must_use]
+    pub fn all_rest(&self) -> bool {
+        let mut going = self.partitions.iter().filter(|p| !p.finished);
+        self.as_of.is_some() && going.all(|p| p.idle)
+    }
+
+    /// Lets the clock walk on while all partitions are idle, up to this second, so that the last windows close too. It
+    /// closes windows and is the end of the trailing ones; nothing is late, evicted or quarantined because of it.
+    pub fn walk_to(&mut self, second: EventTime) {
+        if self.all_rest() {
+            self.walked = self.walked.max(Some(second.min(MAX_EVENT_TIME_S)));
+        }
+    }
+
+    /// Notes that a partition will deliver nothing more: what is held of it is settled, and the watermark goes on without
+    /// it.
     pub fn finish(&mut self, partition: PartitionIndex) {
+        let finished = &mut self.partitions[partition];
+        let before = finished.clock.now();
+        finished.clock.settle(&mut self.fates);
+        self.follow_clock(partition, before);
+        self.settle_fates(partition);
         self.partitions[partition].finished = true;
         self.partitions[partition].unread = false;
         self.advance_watermark();
@@ -210,28 +351,59 @@ impl Admission {
         assert!(self.ledger.balances(), "every frame has one verdict");
         let collected = self
             .catalog
-            .collect(ask, self.watermark, self.completeness());
+            .collect(ask, self.passed(), self.completeness());
         self.ticks += u64::from(ask.trailing);
         Barrier {
             question: Question {
                 trailing: ask
                     .trailing
-                    .then(|| self.rules.calendar.trailing(self.as_of.unwrap_or(0))),
+                    .then(|| self.rules.calendar.trailing(self.as_of().unwrap_or(0))),
                 windows: collected.windows.iter().map(|facts| facts.id).collect(),
                 cooled: collected.cooled,
                 evicted: collected.evicted,
             },
             snapshot: Snapshot {
                 tick: ask.trailing.then_some(self.ticks),
-                as_of: self.as_of,
-                watermark: self.watermark,
+                as_of: self.as_of(),
+                watermark: self.passed().closed(),
                 since: self.since(),
+                ahead: self.ahead(),
                 ledger: self.ledger.clone(),
                 offsets: self.partitions.iter().map(|p| p.next_offset).collect(),
                 windows: collected.windows,
             },
             more: collected.more,
         }
+    }
+
+    /// The greatest counted event time, or where the clock has walked if that is later.
+    fn as_of(&self) -> Option<EventTime> {
+        self.as_of.max(self.walked)
+    }
+
+    fn passed(&self) -> Passed {
+        Passed {
+            watermark: self.watermark,
+            walked: self.walked.map(|at| i64::from(at) - self.lateness_s()),
+        }
+    }
+
+    /// Partitions whose clock is further ahead of that of most others than one frame may be, and by how many seconds.
+    /// While some are being caught up with, all are where their reading has come, which says nothing.
+    #[must_use]
+    pub fn ahead(&self) -> Vec<(PartitionIndex, u32)> {
+        let partitions = self.partitions.iter();
+        let mut active: Vec<_> = partitions.filter_map(Partition::active_clock).collect();
+        if active.len() < 2 || self.partitions.iter().any(|p| p.unread) {
+            return Vec::new();
+        }
+        active.sort_unstable();
+        let usual = active[(active.len() - 1) / 2];
+        let ahead = self.partitions.iter().enumerate().filter_map(|(i, p)| {
+            let by = p.active_clock()?.checked_sub(usual)?;
+            (by > self.rules.clock.max_jump_s).then_some((i, by))
+        });
+        ahead.collect()
     }
 
     fn completeness(&self) -> Completeness {
@@ -270,10 +442,22 @@ impl Admission {
     /// A partition's clock: the greatest event time counted from it.
     #[must_use]
     pub fn clock(&self, partition: PartitionIndex) -> Option<EventTime> {
-        self.partitions[partition].clock
+        self.partitions[partition].clock.now()
     }
 
-    /// The watermark, in unix seconds.
+    /// How many frames of a partition wait to be confirmed.
+    #[must_use]
+    pub fn pending(&self, partition: PartitionIndex) -> usize {
+        self.partitions[partition].clock.pending()
+    }
+
+    /// The least clock with which a partition was established, where reading began.
+    #[must_use]
+    pub fn first_clock(&self) -> Option<EventTime> {
+        self.first_clock
+    }
+
+    /// The watermark, in unix seconds. It is event time: the walked clock does not move it.
     #[must_use]
     pub fn watermark(&self) -> Option<i64> {
         self.watermark

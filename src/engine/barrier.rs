@@ -48,6 +48,8 @@ impl Answer {
 pub enum ClosedBy {
     /// The watermark passed its end.
     EventTime,
+    /// All partitions were idle, and the clock walked past its end.
+    Idle,
     /// The input ended.
     End,
 }
@@ -57,12 +59,21 @@ pub enum ClosedBy {
 pub enum Stage {
     /// May still change.
     Provisional,
-    /// Said once, when the window is closed; numbered without gaps from 1.
+    /// Said once, when the window is closed.
     Final {
-        /// The number of this final among all.
+        /// The number of this record among all finals and revisions, without gaps from 1.
         seq: u64,
         /// What closed the window.
         closed_by: ClosedBy,
+    },
+    /// Said when frames were counted after the final.
+    Revised {
+        /// As in a final.
+        seq: u64,
+        /// What had closed the window.
+        closed_by: ClosedBy,
+        /// The number of this revision of the window, without gaps from 1.
+        revision: u32,
     },
 }
 
@@ -94,6 +105,8 @@ pub struct Snapshot {
     pub watermark: Option<i64>,
     /// From when on the counts are whole (docs/FORMAT.md).
     pub since: Option<EventTime>,
+    /// Partitions whose clock is ahead of most others', by index, and by how many seconds.
+    pub ahead: Vec<(usize, u32)>,
     /// What became of every frame.
     pub ledger: Ledger,
     /// The next offset of each partition, by its index: all before it are reflected.

@@ -1,7 +1,8 @@
 //! The life of calendar windows: which exist, which changed, which are due to be final, packed or forgotten.
 //!
-//! Invariants: 1. A window is final at most once. 2. In a live run a window that is not yet closed is never evicted.
-//! 3. The catalog knows a window exactly when the shards may hold a sketch of it.
+//! Invariants: 1. A window is final at most once, and its revisions follow without gaps. 2. In a live run a window that
+//! is not yet closed is never evicted. 3. What was counted in a window after its last record is put out before the
+//! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
 
 use std::collections::BTreeSet;
 
@@ -16,8 +17,11 @@ use crate::limits::WINDOWS_PER_BARRIER;
 /// When windows are put out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Emission {
-    /// A service: provisional at every tick that follows a change, final when the watermark passes the end.
+    /// A service: provisional at every tick that follows a change, final when the watermark passes the end, revised at
+    /// every tick that follows a change after that.
     Live,
+    /// The same without the provisional ones.
+    Finals,
     /// A finished input: each window once, when it leaves retention or at the end.
     Once,
 }
@@ -33,12 +37,29 @@ pub enum Completeness {
     Always,
 }
 
+/// How far time has passed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Passed {
+    /// The watermark, unix seconds: event time. Retention goes by it alone.
+    pub watermark: Option<i64>,
+    /// Where the watermark would be by the clock that walked while all partitions were idle.
+    pub walked: Option<i64>,
+}
+
+impl Passed {
+    /// Windows that end here or before are closed.
+    #[must_use]
+    pub fn closed(self) -> Option<i64> {
+        self.watermark.max(self.walked)
+    }
+}
+
 /// What a barrier is to put out besides finals that are due and windows that leave retention.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Ask {
     /// The trailing windows.
     pub trailing: bool,
-    /// The calendar windows that changed and are not final.
+    /// The calendar windows that changed since their last record.
     pub changed: bool,
     /// The input has ended: every window is closed.
     pub end: bool,
@@ -76,8 +97,8 @@ struct Entry {
     visited: bool,
     /// Its sketch is unpacked; then listed in `Catalog::warm`.
     warm: bool,
-    /// Its final is out.
-    is_final: bool,
+    /// What closed it, and the number of its last revision, once its final is out.
+    last_word: Option<(ClosedBy, u32)>,
 }
 
 /// All windows within retention.
@@ -140,7 +161,7 @@ impl Catalog {
                 entry.warm = true;
                 self.warm.push(id);
             }
-            if !entry.dirty && self.emission == Emission::Live {
+            if !entry.dirty && self.emission != Emission::Once {
                 entry.dirty = true;
                 self.dirty.push(id);
             }
@@ -149,50 +170,50 @@ impl Catalog {
     }
 
     /// What a barrier puts out and tells the shards, at most `WINDOWS_PER_BARRIER` windows of it.
-    pub fn collect(
-        &mut self,
-        ask: Ask,
-        watermark: Option<i64>,
-        completeness: Completeness,
-    ) -> Collected {
+    pub fn collect(&mut self, ask: Ask, passed: Passed, completeness: Completeness) -> Collected {
         let mut collected = Collected::default();
         match self.emission {
-            Emission::Live => {
-                self.close(ask.end, watermark, completeness, &mut collected);
+            Emission::Live | Emission::Finals => {
+                self.close(ask.end, passed, completeness, &mut collected);
                 if ask.changed {
                     self.put_out_changed(completeness, &mut collected);
                 }
-                self.evict(watermark, completeness, &mut collected);
+                self.list_expired(passed.watermark, &mut collected);
+                for i in 0..collected.evicted.len() {
+                    let id = collected.evicted[i];
+                    self.put_out_change(id, completeness, &mut collected);
+                }
             }
             Emission::Once => {
-                self.evict(watermark, completeness, &mut collected);
+                self.list_expired(passed.watermark, &mut collected);
                 if ask.end {
                     self.evict_all(&mut collected);
                 }
                 for i in 0..collected.evicted.len() {
                     let id = collected.evicted[i];
-                    self.finish(id, watermark, completeness, &mut collected);
+                    self.finish(id, passed, completeness, &mut collected);
                 }
             }
         }
         for id in &collected.evicted {
             self.forget(*id);
         }
-        collected.cooled = self.cool(watermark);
+        self.drop_stale();
+        collected.cooled = self.cool(passed.closed());
         collected
     }
 
-    /// Closes windows whose end the watermark has passed. One that is not complete stays provisional for ever: its
-    /// number may be too low, and must not pass for the last word.
+    /// Closes windows whose end has passed. One that is not complete stays provisional for ever: its number may be too
+    /// low, and must not pass for the last word.
     fn close(
         &mut self,
         end_of_input: bool,
-        watermark: Option<i64>,
+        passed: Passed,
         completeness: Completeness,
         collected: &mut Collected,
     ) {
         while let Some(&(end, id)) = self.open.first() {
-            if !end_of_input && watermark.is_none_or(|w| w < end) {
+            if !end_of_input && passed.closed().is_none_or(|at| at < end) {
                 return;
             }
             if collected.is_full() {
@@ -200,7 +221,7 @@ impl Catalog {
             }
             self.open.pop_first();
             if is_complete(id, completeness) {
-                self.finish(id, watermark, completeness, collected);
+                self.finish(id, passed, completeness, collected);
             }
         }
     }
@@ -208,7 +229,7 @@ impl Catalog {
     fn finish(
         &mut self,
         id: WindowId,
-        watermark: Option<i64>,
+        passed: Passed,
         completeness: Completeness,
         collected: &mut Collected,
     ) {
@@ -216,13 +237,17 @@ impl Catalog {
         let Some(entry) = self.windows.get_mut(id) else {
             return;
         };
-        assert!(!entry.is_final, "a window is final at most once");
-        entry.is_final = true;
-        let closed_by = if watermark.is_some_and(|w| entry.end <= w) {
+        assert!(entry.last_word.is_none(), "a window is final at most once");
+        let has_passed = |at: Option<i64>| at.is_some_and(|at| entry.end <= at);
+        let closed_by = if has_passed(passed.watermark) {
             ClosedBy::EventTime
+        } else if has_passed(passed.walked) {
+            ClosedBy::Idle
         } else {
             ClosedBy::End
         };
+        entry.last_word = Some((closed_by, 0));
+        entry.dirty = false;
         let stage = Stage::Final { seq, closed_by };
         collected.windows.push(entry.facts(id, completeness, stage));
         self.next_seq += 1;
@@ -230,39 +255,67 @@ impl Catalog {
 
     fn put_out_changed(&mut self, completeness: Completeness, collected: &mut Collected) {
         while !self.dirty.is_empty() && !collected.is_full() {
-            let Some(id) = self.dirty.pop() else { return };
-            let Some(entry) = self.windows.get_mut(id) else {
-                continue;
-            };
-            entry.dirty = false;
-            if !entry.is_final {
-                let facts = entry.facts(id, completeness, Stage::Provisional);
-                collected.windows.push(facts);
+            if let Some(id) = self.dirty.pop() {
+                self.put_out_change(id, completeness, collected);
             }
         }
     }
 
-    /// Lists the windows whose retention is over; in a live run only closed ones. One that changed and has no final is
-    /// put out once more: that is the last word on it.
-    fn evict(&self, watermark: Option<i64>, completeness: Completeness, collected: &mut Collected) {
+    /// Puts out a window that changed since its last record.
+    fn put_out_change(
+        &mut self,
+        id: WindowId,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        let Some(entry) = self.windows.get_mut(id) else {
+            return;
+        };
+        if !std::mem::replace(&mut entry.dirty, false) {
+            return;
+        }
+        let stage = match &mut entry.last_word {
+            None if self.emission == Emission::Finals => return,
+            None => Stage::Provisional,
+            Some((closed_by, revision)) => {
+                let seq = self.next_seq;
+                self.next_seq += 1;
+                *revision += 1;
+                Stage::Revised {
+                    seq,
+                    closed_by: *closed_by,
+                    revision: *revision,
+                }
+            }
+        };
+        collected.windows.push(entry.facts(id, completeness, stage));
+    }
+
+    /// Lists the windows whose retention is over; in a live run only closed ones.
+    fn list_expired(&self, watermark: Option<i64>, collected: &mut Collected) {
         for period in Period::ALL {
             for (id, entry) in self.windows.of_period(period) {
                 if !is_expired(self.retention_s[period as usize], entry.end, watermark) {
                     break;
                 }
                 let is_open = self.open.contains(&(entry.end, id));
-                if is_open && self.emission == Emission::Live {
+                if is_open && self.emission != Emission::Once {
                     break;
                 }
                 if collected.is_full() {
                     return;
                 }
                 collected.evicted.push(id);
-                if entry.dirty && !entry.is_final {
-                    let facts = entry.facts(id, completeness, Stage::Provisional);
-                    collected.windows.push(facts);
-                }
             }
+        }
+    }
+
+    /// Between two ticks of a backfill thousands of windows change, become final and are forgotten.
+    fn drop_stale(&mut self) {
+        if self.dirty.len() > WINDOWS_PER_BARRIER {
+            let windows = &self.windows;
+            self.dirty
+                .retain(|id| windows.get(*id).is_some_and(|entry| entry.dirty));
         }
     }
 
@@ -286,14 +339,14 @@ impl Catalog {
     }
 
     /// Closed windows that nobody visited between the last two barriers.
-    fn cool(&mut self, watermark: Option<i64>) -> Vec<WindowId> {
+    fn cool(&mut self, closed: Option<i64>) -> Vec<WindowId> {
         let windows = &mut self.windows;
         let mut cooled = Vec::new();
         self.warm.retain(|id| {
             let Some(entry) = windows.get_mut(*id) else {
                 return false;
             };
-            let closed = watermark.is_some_and(|w| entry.end <= w);
+            let closed = closed.is_some_and(|at| entry.end <= at);
             entry.warm = entry.visited || !closed;
             entry.visited = false;
             if !entry.warm {
@@ -314,7 +367,7 @@ impl Entry {
             dirty: false,
             visited: false,
             warm: false,
-            is_final: false,
+            last_word: None,
         }
     }
 

@@ -1,6 +1,7 @@
-//! What became of every frame: `read = counted + ignored + sum of rejected`, at any moment.
+//! What became of every frame: `read = counted + ignored + quarantined + sum of rejected + pending`, at any moment.
 
 use super::calendar::Period;
+use super::clock::Quarantine;
 use super::frame::Reject;
 
 /// Counts of frames by verdict, since the start.
@@ -14,6 +15,9 @@ pub struct Ledger {
     pub late: u64,
     /// Good frames of nobody (`--ignore-uid`).
     pub ignored: u64,
+    /// Good frames that wait for others to confirm their time.
+    pub pending: u64,
+    quarantined: [u64; Quarantine::ALL.len()],
     rejected: [u64; Reject::ALL.len()],
     expired: [u64; Period::ALL.len()],
 }
@@ -23,6 +27,11 @@ impl Ledger {
     pub fn reject(&mut self, reason: Reject) {
         self.read += 1;
         self.rejected[reason as usize] += 1;
+    }
+
+    /// Notes a good frame that does not count.
+    pub fn quarantine(&mut self, reason: Quarantine) {
+        self.quarantined[reason as usize] += 1;
     }
 
     /// Notes that a counted frame came after a period's retention.
@@ -36,6 +45,12 @@ impl Ledger {
         counts.filter(|(_, n)| *n > 0)
     }
 
+    /// Quarantined frames by reason; reasons without one are left out.
+    pub fn quarantined(&self) -> impl Iterator<Item = (Quarantine, u64)> {
+        let counts = Quarantine::ALL.into_iter().zip(self.quarantined);
+        counts.filter(|(_, n)| *n > 0)
+    }
+
     /// Counted frames left out of a period because its retention was over; periods without one are left out.
     pub fn expired(&self) -> impl Iterator<Item = (Period, u64)> {
         let counts = Period::ALL.into_iter().zip(self.expired);
@@ -45,6 +60,8 @@ impl Ledger {
     /// Whether the ledger adds up.
     #[must_use]
     pub fn balances(&self) -> bool {
-        self.read == self.counted + self.ignored + self.rejected.iter().sum::<u64>()
+        let rejected: u64 = self.rejected.iter().sum();
+        let quarantined: u64 = self.quarantined.iter().sum();
+        self.read == self.counted + self.ignored + quarantined + rejected + self.pending
     }
 }

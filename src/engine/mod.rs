@@ -5,6 +5,7 @@ pub mod admit;
 pub mod barrier;
 pub mod calendar;
 pub mod catalog;
+pub mod clock;
 pub mod decode;
 pub mod frame;
 pub mod ledger;

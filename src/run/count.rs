@@ -11,7 +11,7 @@ use super::pipeline::{Broken, Pipeline};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
 use crate::config::CountConfig;
-use crate::engine::admit::Admission;
+use crate::engine::admit::{Admission, Arrival};
 use crate::engine::barrier::Answer;
 use crate::engine::catalog::Ask;
 use crate::engine::frame::Verdict;
@@ -77,9 +77,15 @@ fn read_all(
                 Event::Frame {
                     partition,
                     offset,
+                    appended,
                     payload,
                 } => {
-                    let Ok((verdict, clock)) = driver.frame(partition, offset, payload) else {
+                    let arrival = Arrival {
+                        partition,
+                        offset,
+                        appended,
+                    };
+                    let Ok((verdict, _)) = driver.frame(arrival, payload) else {
                         is_broken = true;
                         return Ok(None);
                     };
@@ -90,10 +96,10 @@ fn read_all(
                             progress.bar.suspend(|| line.emit());
                         }
                     }
-                    Ok(clock)
+                    Ok(driver.admission.clock(partition))
                 }
                 Event::Finished(partition) | Event::ReachedEnd(partition) => {
-                    driver.admission.finish(partition);
+                    is_broken |= driver.finish(partition).is_err();
                     Ok(None)
                 }
             };

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::pipeline::{Broken, Pipeline};
 use super::reporter::Intake;
-use crate::engine::admit::{Admission, PartitionIndex};
+use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex};
 use crate::engine::catalog::Ask;
 use crate::engine::decode::{Decoder, Fields};
-use crate::engine::frame::{EventTime, Verdict};
+use crate::engine::frame::Verdict;
 
 /// Decodes and admits frames for a pipeline.
 pub struct Driver {
@@ -59,26 +59,48 @@ impl Driver {
         &self.partitions
     }
 
-    /// Takes one frame; returns its verdict and the partition's clock after it.
+    /// Takes one frame; returns its verdict and what became of it at once.
     ///
     /// # Errors
     ///
     /// When the pipeline is broken.
     pub fn frame(
         &mut self,
-        partition: PartitionIndex,
-        offset: i64,
+        arrival: Arrival,
         payload: Option<&[u8]>,
-    ) -> Result<(Verdict, Option<EventTime>), Broken> {
+    ) -> Result<(Verdict, Admitted), Broken> {
         self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
-        if let Some(sighting) = self.admission.admit(partition, offset + 1, verdict) {
+        let admitted = self.admission.admit(arrival, verdict);
+        if self.admission.has_settled() {
+            self.settle()?;
+        }
+        if let Admitted::Counted(sighting) = admitted {
             self.pipeline.record(sighting)?;
         }
         if self.admission.housekeeping_is_due() {
             self.barrier(Ask::default())?;
         }
-        Ok((verdict, self.admission.clock(partition)))
+        Ok((verdict, admitted))
+    }
+
+    /// Takes note that a partition will deliver nothing more.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub fn finish(&mut self, partition: PartitionIndex) -> Result<(), Broken> {
+        self.admission.finish(partition);
+        self.settle()
+    }
+
+    fn settle(&mut self) -> Result<(), Broken> {
+        for settled in self.admission.take_settled() {
+            if let Ok(sighting) = settled.outcome {
+                self.pipeline.record(sighting)?;
+            }
+        }
+        Ok(())
     }
 
     /// Raises a barrier, and as many more as it takes to put out all that is due.

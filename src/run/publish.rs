@@ -205,7 +205,9 @@ impl Publisher for ServicePublisher {
         for output in self.recorder.windows(snapshot, answer, partitions, now_ms) {
             let kind = match output.stage {
                 Stage::Provisional => Kind::Provisional(output.id),
-                Stage::Final { seq, .. } => Kind::Final(output.id, seq),
+                Stage::Final { seq, .. } | Stage::Revised { seq, .. } => {
+                    Kind::Final(output.id, seq)
+                }
             };
             let key = window_key(&self.job, output.id, output.stage);
             self.put(kind, key, &output.record)?;
@@ -239,9 +241,10 @@ impl Publisher for ServicePublisher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::admit::{Admission, Rules};
+    use crate::engine::admit::{Admission, Admitted, Arrival, Rules};
     use crate::engine::calendar::{Calendar, Period};
     use crate::engine::catalog::{Ask, Emission};
+    use crate::engine::clock::ClockRules;
     use crate::engine::frame::{UserHash, Verdict};
     use crate::engine::report::outbox::Ticket;
     use crate::engine::report::record::Service;
@@ -303,7 +306,11 @@ mod tests {
             let precision = Precision::default();
             let mut admission = Admission::new(Rules {
                 calendar: Calendar::utc(),
-                lateness_s: 5,
+                clock: ClockRules {
+                    lateness_s: 5,
+                    max_lateness_s: u32::MAX,
+                    max_jump_s: u32::MAX,
+                },
                 retention_s: [1 << 40; Period::ALL.len()],
                 emission: Emission::Live,
                 periods: Period::Minute.bit(),
@@ -341,10 +348,14 @@ mod tests {
         fn minutes(&mut self, minutes: std::ops::Range<u32>) {
             for minute in minutes {
                 let seen = Verdict::Seen(UserHash::of(b"a"), 60 * minute + 30);
-                let sighting = self
-                    .admission
-                    .admit(0, i64::from(minute) + 1, seen)
-                    .unwrap();
+                let arrival = Arrival {
+                    partition: 0,
+                    offset: minute.into(),
+                    appended: None,
+                };
+                let Admitted::Counted(sighting) = self.admission.admit(arrival, seen) else {
+                    panic!("not counted");
+                };
                 self.shard.record(&[sighting]);
             }
             let barrier = self.admission.barrier(Ask {

@@ -11,7 +11,7 @@ use super::scout::Scout;
 use super::stdout_sink::StdoutSink;
 use super::{Stop, close_with_limit};
 use crate::config::{OutputConfig, RunConfig};
-use crate::engine::admit::Admission;
+use crate::engine::admit::{Admission, Arrival};
 use crate::engine::catalog::Ask;
 use crate::engine::frame::{EventTime, Verdict};
 use crate::engine::report::record::{Recorder, Service};
@@ -202,25 +202,30 @@ impl Run<'_> {
                     Event::Frame {
                         partition,
                         offset,
+                        appended,
                         payload,
                     } => {
                         read += 1;
                         bytes += payload.map_or(0, <[u8]>::len);
-                        match driver.frame(partition, offset, payload) {
-                            Ok((Verdict::Rejected(reason), clock)) => {
+                        let arrival = Arrival {
+                            partition,
+                            offset,
+                            appended,
+                        };
+                        match driver.frame(arrival, payload) {
+                            Ok((Verdict::Rejected(reason), _)) => {
                                 let (topic, name) = &places[partition];
                                 let line = rejects.line(now_ms, topic, name, offset, reason);
                                 if let Some(line) = line {
                                     line.emit();
                                 }
-                                return Ok(clock);
                             }
-                            Ok((_, clock)) => return Ok(clock),
+                            Ok(_) => {}
                             Err(Broken) => broken = true,
                         }
                     }
                     Event::ReachedEnd(partition) => driver.admission.reach_end(partition),
-                    Event::Finished(partition) => driver.admission.finish(partition),
+                    Event::Finished(partition) => broken |= driver.finish(partition).is_err(),
                 }
                 Ok(None)
             };

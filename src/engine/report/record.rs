@@ -29,7 +29,7 @@ impl<K: Serialize, V: Serialize> Serialize for Pairs<K, V> {
     }
 }
 
-/// The ledger as records show it: `read = counted + ignored + sum of rejected`.
+/// The ledger as records show it: `read = counted + ignored + quarantined + sum of rejected + pending`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct LedgerRecord {
     /// Frames delivered.
@@ -42,6 +42,12 @@ pub struct LedgerRecord {
     pub expired: Pairs<&'static str, u64>,
     /// Frames of a placeholder user.
     pub ignored: u64,
+    /// Good frames whose time is not believed.
+    pub quarantined: u64,
+    /// Those by reason.
+    pub quarantined_by: Pairs<&'static str, u64>,
+    /// Good frames that wait for others to confirm their time.
+    pub pending: u64,
     /// Frames without a valid user and time, by reason.
     pub rejected: Pairs<&'static str, u64>,
 }
@@ -54,6 +60,9 @@ impl LedgerRecord {
             late: ledger.late,
             expired: Pairs(ledger.expired().map(|(p, n)| (p.name(), n)).collect()),
             ignored: ledger.ignored,
+            quarantined: ledger.quarantined().map(|(_, n)| n).sum(),
+            quarantined_by: Pairs(ledger.quarantined().map(|(q, n)| (q.name(), n)).collect()),
+            pending: ledger.pending,
             rejected: Pairs(ledger.rejected().map(|(r, n)| (r.name(), n)).collect()),
         }
     }
@@ -66,6 +75,9 @@ pub struct SourceRecord {
     topic: Option<String>,
     /// The next offset of each partition: all before it are reflected.
     offsets: Pairs<String, i64>,
+    /// Partitions whose clock is ahead of most others', and by how many seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ahead: Option<Pairs<String, u32>>,
 }
 
 /// What a service adds to its records and a finished input does not have: these depend on when it ran.
@@ -204,14 +216,17 @@ pub struct WindowRecord {
     pub frames: u64,
     /// Of those: late ones.
     pub late: u64,
-    /// `provisional` or `final`.
+    /// `provisional`, `final` or `revised`.
     pub state: &'static str,
-    /// `event_time` or `end`; finals only.
+    /// `event_time`, `idle` or `end`; not in provisional records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub closed_by: Option<&'static str>,
     /// Whether every frame of it can have been read.
     pub complete: bool,
-    /// The number among all finals, without gaps; finals only.
+    /// The number of the window's revision, without gaps from 1, 0 in the final; not in provisional records.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub revision: Option<u32>,
+    /// The number among all finals and revisions, without gaps; not in provisional records.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -351,9 +366,15 @@ impl Recorder {
     }
 
     fn window(&self, facts: &WindowFacts, users: Users, context: Option<Context>) -> WindowRecord {
-        let (state, closed_by, seq, tick) = match facts.stage {
-            Stage::Provisional => ("provisional", None, None, Some(self.last_tick)),
-            Stage::Final { seq, closed_by } => ("final", Some(closed_by), Some(seq), None),
+        let last_tick = Some(self.last_tick);
+        let (state, closed_by, revision, seq, tick) = match facts.stage {
+            Stage::Provisional => ("provisional", None, None, None, last_tick),
+            Stage::Final { seq, closed_by } => ("final", Some(closed_by), Some(0), Some(seq), None),
+            Stage::Revised {
+                seq,
+                closed_by,
+                revision,
+            } => ("revised", Some(closed_by), Some(revision), Some(seq), None),
         };
         WindowRecord {
             window: facts.id.period.name(),
@@ -368,9 +389,11 @@ impl Recorder {
             state,
             closed_by: closed_by.map(|by| match by {
                 ClosedBy::EventTime => "event_time",
+                ClosedBy::Idle => "idle",
                 ClosedBy::End => "end",
             }),
             complete: facts.complete,
+            revision,
             seq,
             tick,
             schema: WINDOW_SCHEMA,
@@ -399,9 +422,14 @@ impl Recorder {
 
     fn source(&self, snapshot: &Snapshot, partitions: &[String]) -> SourceRecord {
         let offsets = partitions.iter().cloned();
+        let ahead = snapshot.ahead.iter();
+        let ahead =
+            ahead.filter_map(|(index, by_s)| Some((partitions.get(*index)?.clone(), *by_s)));
+        let ahead = Some(Pairs(ahead.collect())).filter(|ahead: &Pairs<_, _>| !ahead.0.is_empty());
         SourceRecord {
             topic: self.service.as_ref().map(|s| s.topic.clone()),
             offsets: Pairs(offsets.zip(snapshot.offsets.iter().copied()).collect()),
+            ahead,
         }
     }
 }
@@ -412,7 +440,7 @@ impl Recorder {
 pub fn window_key(job: &str, id: WindowId, stage: Stage) -> String {
     let provisional = match stage {
         Stage::Provisional => "|provisional",
-        Stage::Final { .. } => "",
+        Stage::Final { .. } | Stage::Revised { .. } => "",
     };
     format!("{job}|{}|{}{provisional}", id.period.name(), id.start)
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use rdkafka::consumer::{BaseConsumer, CommitMode, Consumer};
 use rdkafka::error::KafkaError;
-use rdkafka::message::Message;
+use rdkafka::message::{Message, Timestamp};
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList, TopicPartitionListElem};
 use rdkafka::types::RDKafkaErrorCode;
 
@@ -420,6 +420,7 @@ impl KafkaSource {
         on(Event::Frame {
             partition: index,
             offset,
+            appended: appended(message.timestamp()),
             payload: message.payload(),
         })?;
         if end.is_some_and(|end| offset + 1 >= end) {
@@ -466,6 +467,14 @@ impl KafkaSource {
             on(Event::Finished(index))?;
         }
         Ok(())
+    }
+}
+
+/// The broker's own time of a record, if the topic is set to `LogAppendTime`.
+fn appended(timestamp: Timestamp) -> Option<EventTime> {
+    match timestamp {
+        Timestamp::LogAppendTime(ms) => EventTime::try_from(ms / 1_000).ok(),
+        Timestamp::CreateTime(_) | Timestamp::NotAvailable => None,
     }
 }
 

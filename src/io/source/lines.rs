@@ -280,6 +280,7 @@ impl Source for LineSource {
             on(Event::Frame {
                 partition,
                 offset,
+                appended: None,
                 payload: Some(line),
             })
         })?;
@@ -369,6 +370,7 @@ mod tests {
                     partition,
                     offset,
                     payload,
+                    ..
                 } => {
                     let text = String::from_utf8_lossy(payload.unwrap()).into_owned();
                     clocks[partition] = clocks[partition].max(text.parse().ok());

@@ -18,6 +18,8 @@ pub enum Event<'a> {
         partition: PartitionIndex,
         /// Its offset.
         offset: i64,
+        /// When a broker wrote it, by its own clock (`LogAppendTime`), unix seconds.
+        appended: Option<EventTime>,
         /// Its bytes; `None` for a record without a value.
         payload: Option<&'a [u8]>,
     },

@@ -1,0 +1,309 @@
+//! A partition's clock, which no single frame can fool.
+//!
+//! The last 48 frames near the present have a *vote* on it. Their median plus a robust spread is the *fence*. What is
+//! not ahead of clock or fence is counted at once; what is ahead waits in the *pen*. When 36 of the votes are ahead of
+//! the clock, time has passed on and the clock is established anew among them; a frame that 48 votes or 192 frames
+//! after it have not confirmed was wrong. docs/DESIGN.md argues for the rule and says what it cannot catch.
+//!
+//! Everything is decided from the partition's frames, in their order, and from nothing else.
+//!
+//! Invariants: 1. The clock never falls. 2. Every frame that waits is ahead of the clock and has a vote; every other
+//! vote belongs to a counted frame and is not ahead of it. 3. At most 35 frames wait.
+
+mod votes;
+
+use std::collections::VecDeque;
+
+use self::votes::{Vote, Votes};
+use super::frame::{EventTime, UserHash};
+use crate::limits::{CLOCK_QUORUM, CLOCK_START, HELD_FRAMES_MAX, MAX_JUMP_MAX_S};
+
+/// What a clock goes by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ClockRules {
+    /// How far behind its partition's clock a frame is still on time, in seconds.
+    pub lateness_s: u32,
+    /// Further behind the clock than this a frame is not believed, in seconds.
+    pub max_lateness_s: u32,
+    /// How far ahead of the present one frame may be, at the least, in seconds. From `MAX_JUMP_MAX_S` on every frame is
+    /// believed at once.
+    pub max_jump_s: u32,
+}
+
+/// A good frame on its way to be judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Claim {
+    /// Who.
+    pub hash: UserHash,
+    /// When, as the frame says.
+    pub ts: EventTime,
+    /// The frame's offset in its partition.
+    pub offset: i64,
+}
+
+/// Why a good frame was not counted. The names are part of the published records.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Quarantine {
+    /// Ahead of its time: the frames after it did not confirm it.
+    Ahead,
+    /// Further behind its partition's clock than `--max-lateness`.
+    Behind,
+    /// Ahead of its time when the input ended, with too few frames after it to tell.
+    Unconfirmed,
+}
+
+impl Quarantine {
+    /// All reasons, in the order in which records list them.
+    pub const ALL: [Self; 3] = [Self::Ahead, Self::Behind, Self::Unconfirmed];
+
+    /// The name under which records, logs and tables list the reason.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Ahead => "ahead",
+            Self::Behind => "behind",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
+}
+
+/// What became of a frame in the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It counts.
+    Counted {
+        /// Whether it lies behind the clock less the lateness.
+        late: bool,
+    },
+    /// It does not.
+    Quarantined(Quarantine),
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Held {
+    claim: Claim,
+    /// The number of the frame among those of its partition.
+    arrival: u64,
+}
+
+/// The clock of one partition, and the frames that it does not believe yet.
+#[derive(Debug, Clone)]
+pub struct PartitionClock {
+    rules: ClockRules,
+    clock: Option<EventTime>,
+    votes: Votes,
+    pen: VecDeque<Held>,
+    frames: u64,
+}
+
+impl PartitionClock {
+    /// A clock that has seen nothing.
+    #[must_use]
+    pub fn new(rules: ClockRules) -> Self {
+        Self {
+            rules,
+            clock: None,
+            votes: Votes::new(),
+            pen: VecDeque::new(),
+            frames: 0,
+        }
+    }
+
+    /// The greatest event time counted; `None` before the first.
+    #[must_use]
+    pub fn now(&self) -> Option<EventTime> {
+        self.clock
+    }
+
+    /// How many frames wait to be confirmed.
+    #[must_use]
+    pub fn pending(&self) -> usize {
+        self.pen.len()
+    }
+
+    /// Judges a frame; `None` means that it waits. Frames before it about which it decides, and itself if it waited for
+    /// no longer than this call, are added to `settled`, in the order in which they count.
+    ///
+    /// `appended` is when a broker wrote the frame by its own clock, unix seconds: a frame that agrees with it needs no
+    /// other witness.
+    pub fn judge(
+        &mut self,
+        claim: Claim,
+        appended: Option<EventTime>,
+        settled: &mut Vec<(Claim, Fate)>,
+    ) -> Option<Fate> {
+        if u64::from(self.rules.max_jump_s) >= MAX_JUMP_MAX_S {
+            return Some(self.count_unless_behind(claim.ts));
+        }
+        let arrival = self.frames;
+        self.frames += 1;
+        let witnessed = appended.is_some_and(|at| at.abs_diff(claim.ts) <= self.rules.max_jump_s);
+        let Some(clock) = self.clock else {
+            if witnessed {
+                self.vote(claim.ts, arrival, settled);
+                let fate = self.believe(claim.ts);
+                self.release(settled);
+                return Some(fate);
+            }
+            self.hold(claim, arrival, settled);
+            if self.votes.len() == CLOCK_START {
+                self.establish(settled);
+            }
+            return None;
+        };
+        self.refute_old(arrival, settled);
+        if claim.ts <= clock {
+            if self.is_near(claim.ts) {
+                self.vote(claim.ts, arrival, settled);
+                self.release(settled);
+            }
+            // What it released came before it, and may have moved the clock.
+            return Some(self.count_unless_behind(claim.ts));
+        }
+        if witnessed || u64::from(claim.ts) <= self.fence() {
+            self.vote(claim.ts, arrival, settled);
+            let fate = self.believe(claim.ts);
+            self.release(settled);
+            return Some(fate);
+        }
+        self.hold(claim, arrival, settled);
+        if self.pen.len() >= CLOCK_QUORUM {
+            let first = self.votes.greatest(CLOCK_QUORUM);
+            self.votes.forget_before(first);
+            self.establish(settled);
+        } else {
+            self.release(settled);
+        }
+        None
+    }
+
+    /// Settles the frames that wait, because no others will come. A partition that had too few frames for a clock is
+    /// counted whole; of any other, what waits is not confirmed.
+    pub fn settle(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        let counts = self.clock.is_none();
+        for held in std::mem::take(&mut self.pen) {
+            let fate = if counts {
+                self.believe(held.claim.ts)
+            } else {
+                self.votes.withdraw(held.arrival);
+                Fate::Quarantined(Quarantine::Unconfirmed)
+            };
+            settled.push((held.claim, fate));
+        }
+    }
+
+    /// Counts a frame.
+    fn believe(&mut self, ts: EventTime) -> Fate {
+        let clock = self.clock.map_or(ts, |clock| clock.max(ts));
+        self.clock = Some(clock);
+        let late = clock - ts > self.rules.lateness_s;
+        Fate::Counted { late }
+    }
+
+    fn count_unless_behind(&mut self, ts: EventTime) -> Fate {
+        let behind_s = self.clock.map_or(0, |clock| clock.saturating_sub(ts));
+        if behind_s > self.rules.max_lateness_s {
+            return Fate::Quarantined(Quarantine::Behind);
+        }
+        self.believe(ts)
+    }
+
+    fn hold(&mut self, claim: Claim, arrival: u64, settled: &mut Vec<(Claim, Fate)>) {
+        self.vote(claim.ts, arrival, settled);
+        self.pen.push_back(Held { claim, arrival });
+    }
+
+    /// Gives a frame its vote. The vote that gives way may be that of a frame that waits: then it was not confirmed.
+    fn vote(&mut self, ts: EventTime, arrival: u64, settled: &mut Vec<(Claim, Fate)>) {
+        let left = self.votes.push(Vote { ts, arrival });
+        if let Some(left) = left
+            && let Some(held) = self.pen.pop_front_if(|held| held.arrival == left.arrival)
+        {
+            settled.push((held.claim, Fate::Quarantined(Quarantine::Ahead)));
+        }
+    }
+
+    /// Refutes the frames that have waited for so many others. Votes alone might never refute them: where most frames
+    /// are far behind the clock, few have one.
+    fn refute_old(&mut self, arrival: u64, settled: &mut Vec<(Claim, Fate)>) {
+        while let Some(held) = self
+            .pen
+            .pop_front_if(|held| arrival - held.arrival >= HELD_FRAMES_MAX)
+        {
+            self.votes.withdraw(held.arrival);
+            settled.push((held.claim, Fate::Quarantined(Quarantine::Ahead)));
+        }
+    }
+
+    /// Votes of counted frames; they are the least ones.
+    fn counted_votes(&self) -> usize {
+        self.votes.len() - self.pen.len()
+    }
+
+    /// Up to where a frame is believed at once. Those that wait have no say in it.
+    fn fence(&self) -> u64 {
+        let counted = self.counted_votes();
+        let reach = self.votes.reach(counted, self.rules.max_jump_s);
+        u64::from(self.votes.median(counted)) + reach
+    }
+
+    /// Whether a frame is no further behind the median than one ahead of it might be. What is further back, such as
+    /// what a device sends hours later, says nothing about the present.
+    fn is_near(&self, ts: EventTime) -> bool {
+        let counted = self.counted_votes();
+        let median = self.votes.median(counted);
+        ts >= median || u64::from(median - ts) <= self.votes.reach(counted, self.rules.max_jump_s)
+    }
+
+    /// Counts the frames that clock or fence have reached. Each may move both.
+    fn release(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        let mut bound = self.clock.map_or(0, u64::from);
+        while !self.pen.is_empty() {
+            let waiting = self.pen.len();
+            self.count_up_to(bound, settled);
+            if self.pen.is_empty() {
+                return;
+            }
+            let fence = self.fence();
+            if self.pen.len() == waiting && fence <= bound {
+                return;
+            }
+            bound = fence.max(self.clock.map_or(0, u64::from));
+        }
+    }
+
+    /// Counts what waits up to a time, in the order of arrival.
+    fn count_up_to(&mut self, bound: u64, settled: &mut Vec<(Claim, Fate)>) {
+        let mut pen = std::mem::take(&mut self.pen);
+        pen.retain(|held| {
+            let counts = u64::from(held.claim.ts) <= bound;
+            if counts {
+                settled.push((held.claim, self.believe(held.claim.ts)));
+            }
+            !counts
+        });
+        self.pen = pen;
+    }
+
+    /// Sets the clock among the frames that wait, all of which have a vote and which are all that have one: by the
+    /// majority of them.
+    fn establish(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        let all = self.votes.len();
+        let bound =
+            u64::from(self.votes.median(all)) + self.votes.reach(all, self.rules.max_jump_s);
+        let believed = self.pen.iter().map(|held| held.claim.ts);
+        let clock = believed.filter(|ts| u64::from(*ts) <= bound).max();
+        let first_behind = clock.map_or(0, |c| c.saturating_sub(self.rules.max_lateness_s));
+        let (behind, rest) = std::mem::take(&mut self.pen)
+            .into_iter()
+            .partition(|held| held.claim.ts < first_behind);
+        self.pen = rest;
+        let behind: VecDeque<Held> = behind;
+        for held in behind {
+            self.votes.withdraw(held.arrival);
+            settled.push((held.claim, Fate::Quarantined(Quarantine::Behind)));
+        }
+        self.count_up_to(bound, settled);
+        self.release(settled);
+    }
+}

@@ -1,0 +1,178 @@
+//! The last frames of a partition that say something about its present, in the order of arrival and in that of time.
+
+use std::collections::VecDeque;
+
+use crate::engine::frame::EventTime;
+use crate::limits::CLOCK_VOTES;
+
+/// Multiples of the median absolute deviation that a fence is away from the median. Of evenly spaced frames the
+/// newest is 2 deviations away, so the next may come after a pause of 4: as long as all the votes took together.
+const DEVIATIONS: u64 = 6;
+
+/// One frame's word on the present.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Vote {
+    pub(super) ts: EventTime,
+    /// The number of the frame among those of its partition.
+    pub(super) arrival: u64,
+}
+
+/// At most `CLOCK_VOTES` votes.
+#[derive(Debug, Clone)]
+pub(super) struct Votes {
+    arrived: VecDeque<Vote>,
+    /// The same, by time; the first `arrived.len()` count.
+    sorted: [EventTime; CLOCK_VOTES],
+}
+
+impl Votes {
+    pub(super) fn new() -> Self {
+        Self {
+            arrived: VecDeque::with_capacity(CLOCK_VOTES),
+            sorted: [0; CLOCK_VOTES],
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.arrived.len()
+    }
+
+    /// The vote that is the `rank`-th greatest, from 1.
+    pub(super) fn greatest(&self, rank: usize) -> EventTime {
+        self.sorted[self.len() - rank]
+    }
+
+    /// Takes a vote in; the oldest gives way where there is no room.
+    pub(super) fn push(&mut self, vote: Vote) -> Option<Vote> {
+        let oldest = if self.len() == CLOCK_VOTES {
+            self.arrived.pop_front()
+        } else {
+            None
+        };
+        self.arrived.push_back(vote);
+        let filled = self.len() - usize::from(oldest.is_none());
+        // The place of the leaving vote is the hole; those between it and the new one's place move by one.
+        let hole = match oldest {
+            Some(oldest) if oldest.ts == vote.ts => return Some(oldest),
+            Some(oldest) => self.sorted[..filled].partition_point(|ts| *ts < oldest.ts),
+            None => filled,
+        };
+        let place = self.sorted[..filled].partition_point(|ts| *ts < vote.ts);
+        if place > hole {
+            self.sorted.copy_within(hole + 1..place, hole);
+            self.sorted[place - 1] = vote.ts;
+        } else {
+            self.sorted.copy_within(place..hole, place + 1);
+            self.sorted[place] = vote.ts;
+        }
+        oldest
+    }
+
+    /// Takes back the vote of a frame.
+    pub(super) fn withdraw(&mut self, arrival: u64) {
+        let Ok(at) = self.arrived.binary_search_by_key(&arrival, |v| v.arrival) else {
+            return;
+        };
+        self.arrived.remove(at);
+        self.sort();
+    }
+
+    /// Forgets all votes for a time before this one.
+    pub(super) fn forget_before(&mut self, ts: EventTime) {
+        self.arrived.retain(|vote| vote.ts >= ts);
+        self.sort();
+    }
+
+    fn sort(&mut self) {
+        for (sorted, vote) in self.sorted.iter_mut().zip(&self.arrived) {
+            *sorted = vote.ts;
+        }
+        let len = self.len();
+        self.sorted[..len].sort_unstable();
+    }
+
+    /// The median of the `counted` least votes; of an even number the lower one.
+    pub(super) fn median(&self, counted: usize) -> EventTime {
+        self.sorted[(counted - 1) / 2]
+    }
+
+    /// How far a frame may be from the median of the `counted` least votes: `max_jump_s` or 6 median absolute
+    /// deviations, whichever is more (the identifier of Hampel: "The influence curve and its role in robust
+    /// estimation", JASA 69, 1974).
+    pub(super) fn reach(&self, counted: usize, max_jump_s: u32) -> u64 {
+        let votes = &self.sorted[..counted];
+        let middle = (counted - 1) / 2;
+        let median = votes[middle];
+        // The deviations grow to both sides of the median: they are merged until the middle one is reached.
+        let (mut below, mut above) = (middle, middle);
+        let mut deviation = 0;
+        for _ in 0..middle {
+            let down = below.checked_sub(1).map(|i| median - votes[i]);
+            let up = votes.get(above + 1).map(|ts| ts - median);
+            deviation = match (down, up) {
+                (Some(down), Some(up)) if down <= up => {
+                    below -= 1;
+                    down
+                }
+                (_, Some(up)) => {
+                    above += 1;
+                    up
+                }
+                (Some(down), None) => {
+                    below -= 1;
+                    down
+                }
+                (None, None) => break,
+            };
+        }
+        u64::from(max_jump_s).max(DEVIATIONS * u64::from(deviation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn slow_reach(sorted: &[EventTime], max_jump_s: u32) -> u64 {
+        let median = sorted[(sorted.len() - 1) / 2];
+        let mut deviations: Vec<_> = sorted.iter().map(|ts| ts.abs_diff(median)).collect();
+        deviations.sort_unstable();
+        let deviation = deviations[(sorted.len() - 1) / 2];
+        u64::from(max_jump_s).max(6 * u64::from(deviation))
+    }
+
+    proptest! {
+        #[test]
+        fn the_sorted_votes_are_those_that_arrived(
+            times in prop::collection::vec(prop_oneof![0u32..40, any::<u32>()], 1..200),
+            gone in prop::collection::vec(0u64..200, 0..20),
+            forgotten in 0u32..40,
+        ) {
+            let mut votes = Votes::new();
+            let mut model: Vec<Vote> = Vec::new();
+            for (arrival, ts) in times.into_iter().enumerate() {
+                let vote = Vote { ts, arrival: arrival as u64 };
+                let left = if model.len() == CLOCK_VOTES { Some(model.remove(0)) } else { None };
+                model.push(vote);
+                prop_assert_eq!(votes.push(vote), left);
+                if gone.contains(&vote.arrival) {
+                    let first = model[0].arrival;
+                    votes.withdraw(first);
+                    model.remove(0);
+                }
+                if arrival % 70 == 69 {
+                    votes.forget_before(forgotten);
+                    model.retain(|vote| vote.ts >= forgotten);
+                }
+                let mut sorted: Vec<_> = model.iter().map(|vote| vote.ts).collect();
+                sorted.sort_unstable();
+                prop_assert_eq!(&votes.sorted[..votes.len()], &sorted[..]);
+                for counted in 1..=sorted.len() {
+                    prop_assert_eq!(votes.median(counted), sorted[(counted - 1) / 2]);
+                    prop_assert_eq!(votes.reach(counted, 60), slow_reach(&sorted[..counted], 60));
+                }
+            }
+        }
+    }
+}
