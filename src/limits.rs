@@ -69,6 +69,17 @@ pub const MAX_JUMP_MAX_S: u64 = 36_600 * 86_400;
 /// Greatest `--max-lateness`, in seconds.
 pub const MAX_LATENESS_MAX_S: u64 = MAX_EVENT_TIME_S as u64;
 
+/// Time without a frame after which an unread partition is not waited for by those ahead of it, in milliseconds.
+pub const STALLED_PARTITION_MS: u64 = 30_000;
+/// Shortest and longest `--idle-timeout`, in milliseconds.
+pub const IDLE_MIN_MS: u64 = 1_000;
+/// See [`IDLE_MIN_MS`].
+pub const IDLE_MAX_MS: u64 = 86_400_000;
+/// Shortest and longest `--max-skew`, in seconds. The windows of so much time are open at once.
+pub const SKEW_MIN_S: u64 = 60;
+/// See [`SKEW_MIN_S`].
+pub const SKEW_MAX_S: u64 = 366 * 86_400;
+
 /// Longest wait for one frame before the loop looks at clock and signals again, in milliseconds.
 pub const POLL_MAX_MS: u64 = 50;
 /// Frames taken from the source between two looks at clock and signals.

@@ -2,18 +2,27 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
 use super::duration::parse_duration;
 use super::engine::EngineArgs;
 use super::kafka::KafkaArgs;
 
+/// Which records of calendar windows are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Emit {
+    /// Provisional, final and revised ones
+    All,
+    /// Final and revised ones
+    Final,
+}
+
 /// Count live from Kafka, and publish the counts to Kafka every 5 seconds
 ///
 /// Reads all partitions of the input topic and publishes two kinds of JSON records: to the output topic, every 5
 /// seconds, how many distinct users the last minute, hour, day, week, month and year had (a tick); to the windows
-/// topic, each calendar window while it changes (provisional) and once when it is closed (final). docs/FORMAT.md
-/// lists every field.
+/// topic, each calendar window while it changes (provisional), once when it is closed (final), and again when late frames
+/// change it afterwards (revised). docs/FORMAT.md lists every field.
 ///
 /// Without saved state a restart reads again what the topic still holds (--from earliest), so that its numbers are
 /// right. Brokers that are down and topics that do not exist yet are waited for.
@@ -71,6 +80,22 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "5s", value_parser = parse_duration)]
     #[arg(env = "HEADCOUNT_EVERY", hide_env = true)]
     pub every: Duration,
+
+    /// Which records of calendar windows are published: all, or only final and revised ones
+    #[arg(long, value_name = "WHICH", value_enum, default_value_t = Emit::All)]
+    #[arg(env = "HEADCOUNT_EMIT", hide_env = true)]
+    pub emit: Emit,
+
+    /// How long a partition must have had nothing to read before windows are closed without it, 1s to 1d; when all have,
+    /// time goes on by the clock on the wall
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_IDLE_TIMEOUT", hide_env = true)]
+    pub idle_timeout: Duration,
+
+    /// While a backlog is read: how far ahead of the slowest partition the others may be in event time, 1m to 366d
+    #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_MAX_SKEW", hide_env = true)]
+    pub max_skew: Duration,
 
     /// Where to start reading: earliest, latest, or the first frames published at or after an RFC 3339 time
     #[arg(

@@ -111,6 +111,8 @@ impl DemoConfig {
             job: self.topic.clone(),
             group: "headcount-demo".to_owned(),
             every_ms: self.every_ms,
+            idle_timeout_ms: 30_000,
+            max_skew_s: 6 * 3_600,
             from: From::Earliest,
             exit_at_end: false,
             counting: self.counting.clone(),

@@ -4,12 +4,12 @@ use jiff::Timestamp;
 
 use super::Counting;
 use super::kafka::{check_topic, choose, connection, topic_names};
-use crate::cli::run::RunArgs;
+use crate::cli::run::{Emit, RunArgs};
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
 use crate::io::kafka_client::Connection;
-use crate::limits::{TICK_MAX_MS, TICK_MIN_MS};
+use crate::limits::{IDLE_MAX_MS, IDLE_MIN_MS, SKEW_MAX_S, SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS};
 
 /// The configuration of `run`.
 #[derive(Debug, Clone)]
@@ -26,6 +26,10 @@ pub struct RunConfig {
     pub group: String,
     /// Time between two ticks, in milliseconds.
     pub every_ms: u64,
+    /// How long a partition must have had nothing to read to be idle, in milliseconds.
+    pub idle_timeout_ms: u64,
+    /// How far ahead of the slowest a partition of a backlog may be, in seconds of event time.
+    pub max_skew_s: u32,
     /// Where to start.
     pub from: From,
     /// Whether the run ends at the high watermarks of its start.
@@ -81,6 +85,18 @@ impl RunConfig {
         if !(TICK_MIN_MS..=TICK_MAX_MS).contains(&every_ms) {
             return Err(Failure::Usage("--every must be 100ms to 1h".to_owned()));
         }
+        let idle_timeout_ms = args.idle_timeout.as_millis() as u64;
+        if !(IDLE_MIN_MS..=IDLE_MAX_MS).contains(&idle_timeout_ms) {
+            return Err(Failure::Usage("--idle-timeout must be 1s to 1d".to_owned()));
+        }
+        let max_skew_s = args.max_skew.as_secs();
+        if !(SKEW_MIN_S..=SKEW_MAX_S).contains(&max_skew_s) {
+            return Err(Failure::Usage("--max-skew must be 1m to 366d".to_owned()));
+        }
+        let emission = match args.emit {
+            Emit::All => Emission::Live,
+            Emit::Final => Emission::Finals,
+        };
         let group = args.group.clone();
         let group = group.unwrap_or_else(|| format!("headcount-{job}"));
         if group.is_empty() {
@@ -95,9 +111,11 @@ impl RunConfig {
             group,
             job,
             every_ms,
+            idle_timeout_ms,
+            max_skew_s: max_skew_s as u32,
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end,
-            counting: Counting::resolve(&args.engine, Emission::Live, Period::all_bits())?,
+            counting: Counting::resolve(&args.engine, emission, Period::all_bits())?,
         })
     }
 }

@@ -377,7 +377,8 @@ impl Admission {
     }
 
     /// The greatest counted event time, or where the clock has walked if that is later.
-    fn as_of(&self) -> Option<EventTime> {
+    #[must_use]
+    pub fn as_of(&self) -> Option<EventTime> {
         self.as_of.max(self.walked)
     }
 
@@ -449,6 +450,12 @@ impl Admission {
     #[must_use]
     pub fn pending(&self, partition: PartitionIndex) -> usize {
         self.partitions[partition].clock.pending()
+    }
+
+    /// Whether a partition is known to hold frames that were not delivered yet, since reading began.
+    #[must_use]
+    pub fn is_unread(&self, partition: PartitionIndex) -> bool {
+        self.partitions[partition].unread
     }
 
     /// The least clock with which a partition was established, where reading began.

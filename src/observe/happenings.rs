@@ -120,6 +120,31 @@ impl Gap<'_> {
     }
 }
 
+/// A partition's clock is ahead of most others'.
+#[derive(Debug)]
+pub struct PartitionAhead<'a> {
+    /// Topic.
+    pub topic: &'a str,
+    /// Its number.
+    pub partition: &'a str,
+    /// By so many seconds.
+    pub by_s: u32,
+}
+
+impl PartitionAhead<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (topic, partition, seconds) = (self.topic, self.partition, self.by_s);
+        warn!(
+            topic,
+            partition,
+            seconds,
+            "all frames of this partition are ahead of the other partitions: a producer's clock is wrong; they count \
+             where they claim, and the trailing windows end at the greatest ts"
+        );
+    }
+}
+
 /// The outputs are behind, so reading waits.
 #[derive(Debug)]
 pub struct OutputBehind {

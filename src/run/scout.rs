@@ -20,7 +20,16 @@ pub(super) struct Scout {
     ask: Sender<()>,
     surveys: Receiver<Survey>,
     is_asked: bool,
-    offsets_when_asked: Vec<i64>,
+    when_asked: WhenAsked,
+}
+
+/// How things stood when a survey was asked for: the brokers' answer is younger.
+#[derive(Debug, Default)]
+pub(super) struct WhenAsked {
+    /// The next offsets to be read, by partition index.
+    pub(super) offsets: Vec<i64>,
+    /// The moment, milliseconds on the monotonic clock.
+    pub(super) at_ms: u64,
 }
 
 impl Scout {
@@ -44,27 +53,29 @@ impl Scout {
             ask,
             surveys,
             is_asked: false,
-            offsets_when_asked: Vec::new(),
+            when_asked: WhenAsked::default(),
         })
     }
 
     /// Asks for a survey, unless one is under way. `offsets` are the next ones to be read, by partition index.
-    pub(super) fn ask(&mut self, offsets: impl Iterator<Item = i64>) {
+    pub(super) fn ask(&mut self, offsets: impl Iterator<Item = i64>, now_ms: u64) {
         if !self.is_asked && self.ask.try_send(()).is_ok() {
             self.is_asked = true;
-            self.offsets_when_asked = offsets.collect();
+            self.when_asked = WhenAsked {
+                offsets: offsets.collect(),
+                at_ms: now_ms,
+            };
         }
     }
 
-    /// A survey that has come in, with the offsets that were to be read next when it was asked for: the brokers'
-    /// answer is younger than these.
-    pub(super) fn take(&mut self) -> Option<(Survey, Vec<i64>)> {
+    /// A survey that has come in, and how things stood when it was asked for.
+    pub(super) fn take(&mut self) -> Option<(Survey, WhenAsked)> {
         let survey = self.surveys.try_recv().ok()?;
         if survey.is_err() {
-            return Some((survey, Vec::new()));
+            return Some((survey, WhenAsked::default()));
         }
         self.is_asked = false;
-        Some((survey, std::mem::take(&mut self.offsets_when_asked)))
+        Some((survey, std::mem::take(&mut self.when_asked)))
     }
 }
 

@@ -1,10 +1,11 @@
 //! What waits for a slow output: never more than fits, and never a final lost.
 //!
-//! Invariants: 1. A final stays here until it is acknowledged, and finals go out in the order of their `seq`. 2. Of
+//! Invariants: 1. A final or revision stays here until it is acknowledged, and these go out in the order of their `seq`,
+//! those of one window one after the other. 2. Of
 //! ticks only the newest waits, and one at a time is under way. 3. Of each window only the newest provisional waits,
 //! and none once its final is here.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::record::Coalesced;
 use crate::engine::calendar::WindowId;
@@ -28,7 +29,7 @@ pub enum Kind {
     Tick,
     /// A provisional window: replaced by its next one, or its final.
     Provisional(WindowId),
-    /// A final window, with its `seq`.
+    /// A final or revised window, with its `seq`.
     Final(WindowId, u64),
 }
 
@@ -45,7 +46,9 @@ pub struct Outbox {
     tick_in_flight: bool,
     /// For each window with provisionals under way: how many, and the newest ticket of any record about it.
     provisionals_in_flight: BTreeMap<WindowId, (usize, Ticket)>,
-    finals_in_flight: usize,
+    /// Of a window's final and revisions one at a time: sent again behind a newer one, it would take its place in a
+    /// compacted topic.
+    finals_in_flight: BTreeSet<WindowId>,
     next_ticket: Ticket,
     coalesced: Coalesced,
 }
@@ -80,8 +83,7 @@ impl Outbox {
         let record = if let Some(tick) = self.tick.take_if(|_| !self.tick_in_flight) {
             self.tick_in_flight = true;
             tick
-        } else if let Some((_, last)) = self.finals.pop_front() {
-            self.finals_in_flight += 1;
+        } else if let Some(last) = self.next_final() {
             last
         } else {
             self.provisionals.pop_first()?.1
@@ -101,6 +103,16 @@ impl Outbox {
             }
         }
         Some((ticket, self.in_flight.entry(ticket).or_insert(record)))
+    }
+
+    fn next_final(&mut self) -> Option<Outgoing> {
+        let (_, record) = self.finals.front()?;
+        if let Kind::Final(id, _) = record.kind
+            && !self.finals_in_flight.insert(id)
+        {
+            return None;
+        }
+        self.finals.pop_front().map(|(_, record)| record)
     }
 
     /// The output has the record for good.
@@ -143,7 +155,9 @@ impl Outbox {
         let record = self.in_flight.remove(&ticket)?;
         match record.kind {
             Kind::Tick => self.tick_in_flight = false,
-            Kind::Final(..) => self.finals_in_flight -= 1,
+            Kind::Final(id, _) => {
+                self.finals_in_flight.remove(&id);
+            }
             Kind::Provisional(id) => {
                 if let Some((count, _)) = self.provisionals_in_flight.get_mut(&id) {
                     *count -= 1;
@@ -156,10 +170,10 @@ impl Outbox {
         Some(record)
     }
 
-    /// Finals that the output does not yet have.
+    /// Finals and revisions that the output does not yet have.
     #[must_use]
     pub fn unpublished_finals(&self) -> usize {
-        self.finals.len() + self.finals_in_flight
+        self.finals.len() + self.finals_in_flight.len()
     }
 
     /// Whether everything is acknowledged.

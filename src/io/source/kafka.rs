@@ -325,6 +325,32 @@ impl KafkaSource {
             .map_err(|error| Failure::Internal(format!("cannot go on in a partition: {error}")))
     }
 
+    /// Stops reading a partition for a while, or goes on with it. What the client has fetched ahead is fetched again.
+    ///
+    /// # Errors
+    ///
+    /// When the client library refuses.
+    pub fn hold(&self, index: PartitionIndex, waits: bool) -> Result<(), Failure> {
+        let Followed {
+            topic,
+            partition,
+            is_finished,
+            ..
+        } = self.followed[index];
+        if is_finished {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topics[topic], partition);
+        let client = &self.clients[topic];
+        let done = if waits {
+            client.pause(&list)
+        } else {
+            client.resume(&list)
+        };
+        done.map_err(|error| Failure::Internal(format!("cannot pause a partition: {error}")))
+    }
+
     /// Commits offsets to the group, for lag tools. Nothing is ever read from there, so a failure is no matter.
     pub fn commit(&self, next_offset: impl Fn(PartitionIndex) -> i64) {
         for (topic, client) in self.clients.iter().enumerate() {

@@ -1,5 +1,7 @@
 //! `headcount run`: from Kafka to Kafka, until told to stop.
 
+mod following;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -7,7 +9,9 @@ use std::time::Duration;
 use super::driver::Driver;
 use super::pipeline::{Broken, Pipeline};
 use super::publish::{ServicePublisher, Unpublished};
+use super::quiet::Quiet;
 use super::scout::Scout;
+use super::skew::Skew;
 use super::stdout_sink::StdoutSink;
 use super::{Stop, close_with_limit};
 use crate::config::{OutputConfig, RunConfig};
@@ -20,13 +24,13 @@ use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
-use crate::io::source::kafka::{KafkaSource, Surveyed};
+use crate::io::source::kafka::KafkaSource;
 use crate::io::source::{Event, Source};
 use crate::limits::{
     BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
     SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
-use crate::observe::happenings::{Gap, OutputBehind, ReachedAgain, Reading, Stopped, Unreachable};
+use crate::observe::happenings::{OutputBehind, PartitionAhead, Stopped, Unreachable};
 use crate::observe::rejects::RejectLog;
 
 /// What others in the process may watch of a running service.
@@ -79,6 +83,10 @@ pub fn run(
         source,
         driver: Driver::new(counting.fields.clone(), admission, pipeline, gate),
         scout,
+        quiet: Quiet::new(config.idle_timeout_ms),
+        skew: Skew::new(config.max_skew_s),
+        walking: None,
+        told_ahead: Vec::new(),
         unpublished,
         rejects: RejectLog::default(),
         places: Vec::new(),
@@ -113,15 +121,6 @@ fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Fa
     })
 }
 
-/// A partition that appears later is read from its beginning, wherever the others were started: all of it is new.
-fn start_of(surveyed: &Surveyed, is_first: bool) -> i64 {
-    if is_first {
-        surveyed.start
-    } else {
-        surveyed.low
-    }
-}
-
 /// Why the loop ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -141,6 +140,12 @@ struct Run<'a> {
     source: KafkaSource,
     driver: Driver,
     scout: Scout,
+    quiet: Quiet,
+    skew: Skew,
+    /// When all partitions were found idle, and where event time stood then.
+    walking: Option<(u64, EventTime)>,
+    /// Partitions that the log has named as being ahead.
+    told_ahead: Vec<usize>,
     unpublished: Unpublished,
     rejects: RejectLog,
     /// Topic and number of each partition, by its index, for the log.
@@ -179,6 +184,7 @@ impl Run<'_> {
             };
             let read_bytes = self.driver.intake.read_bytes;
             self.gauges.read_bytes.store(read_bytes, Ordering::Relaxed);
+            self.keep_together(now_ms)?;
             if self.tick_if_due().is_err() {
                 return Ok(Ended::Broken);
             }
@@ -196,6 +202,7 @@ impl Run<'_> {
         let mut broken = false;
         for _ in 0..FRAMES_PER_ROUND {
             let (driver, rejects) = (&mut self.driver, &mut self.rejects);
+            let quiet = &mut self.quiet;
             let places = &self.places;
             let mut on = |event: Event<'_>| -> Result<Option<EventTime>, Failure> {
                 match event {
@@ -206,6 +213,7 @@ impl Run<'_> {
                         payload,
                     } => {
                         read += 1;
+                        quiet.frame(partition, now_ms);
                         bytes += payload.map_or(0, <[u8]>::len);
                         let arrival = Arrival {
                             partition,
@@ -224,7 +232,10 @@ impl Run<'_> {
                             Err(Broken) => broken = true,
                         }
                     }
-                    Event::ReachedEnd(partition) => driver.admission.reach_end(partition),
+                    Event::ReachedEnd(partition) => {
+                        quiet.reach_end(partition);
+                        driver.admission.reach_end(partition);
+                    }
                     Event::Finished(partition) => broken |= driver.finish(partition).is_err(),
                 }
                 Ok(None)
@@ -276,6 +287,8 @@ impl Run<'_> {
         if let Some(line) = self.rejects.rest() {
             line.emit();
         }
+        self.walk();
+        self.tell_who_is_ahead();
         self.driver.barrier(Ask {
             trailing: true,
             changed: true,
@@ -285,6 +298,38 @@ impl Run<'_> {
         self.source
             .commit(|partition| admission.next_offset(partition));
         Ok(())
+    }
+
+    /// While all partitions are idle, time goes on as it does for everybody.
+    fn walk(&mut self) {
+        let now_ms = self.clock.monotonic_ms();
+        let admission = &mut self.driver.admission;
+        if self.config.exit_at_end || !admission.all_rest() {
+            self.walking = None;
+            return;
+        }
+        let Some(as_of) = admission.as_of() else {
+            return;
+        };
+        let (since_ms, from) = *self.walking.get_or_insert((now_ms, as_of));
+        let walked_s = EventTime::try_from((now_ms - since_ms) / 1_000).unwrap_or(EventTime::MAX);
+        admission.walk_to(from.saturating_add(walked_s));
+    }
+
+    fn tell_who_is_ahead(&mut self) {
+        for (index, by_s) in self.driver.admission.ahead() {
+            if self.told_ahead.contains(&index) {
+                continue;
+            }
+            self.told_ahead.push(index);
+            let (topic, partition) = &self.places[index];
+            PartitionAhead {
+                topic,
+                partition,
+                by_s,
+            }
+            .emit();
+        }
     }
 
     /// While too many finals wait for the output, nothing is read: they must not be lost, nor fill the memory.
@@ -301,158 +346,8 @@ impl Run<'_> {
         behind
     }
 
-    fn survey(&mut self) -> Result<(), Failure> {
-        let now_ms = self.clock.monotonic_ms();
-        if now_ms >= self.next_survey_ms {
-            self.surveyed_ms = now_ms;
-            let every_ms = self.config.every_ms.clamp(SURVEY_MIN_MS, SURVEY_MAX_MS);
-            self.next_survey_ms = now_ms + every_ms;
-            let admission = &self.driver.admission;
-            let indices = 0..self.driver.partitions().len();
-            self.scout.ask(indices.map(|i| admission.next_offset(i)));
-        }
-        match self.scout.take() {
-            None => Ok(()),
-            Some((Err(why), _)) => {
-                self.driver.intake.lag = None;
-                self.lose_touch(&why);
-                Ok(())
-            }
-            Some((Ok(partitions), offsets_when_asked)) => {
-                if std::mem::take(&mut self.is_unreachable) {
-                    ReachedAgain.emit();
-                }
-                self.take_in(&partitions, &offsets_when_asked)?;
-                self.driver.intake.lag = Some(self.lag(&partitions));
-                Ok(())
-            }
-        }
-    }
-
-    /// Frames that the brokers have and that are not read yet.
-    fn lag(&self, partitions: &[Surveyed]) -> u64 {
-        let each = partitions.iter().filter_map(|surveyed| {
-            let index = self.source.index(surveyed.topic, surveyed.partition)?;
-            // Nothing read since the start: then it is where reading begins.
-            let next_offset = self.driver.admission.next_offset(index);
-            let position = surveyed.position.unwrap_or(next_offset);
-            Some((surveyed.high - position).max(0) as u64)
-        });
-        each.sum()
-    }
-
-    fn take_in(
-        &mut self,
-        partitions: &[Surveyed],
-        offsets_when_asked: &[i64],
-    ) -> Result<(), Failure> {
-        let (new, known): (Vec<_>, Vec<_>) = partitions
-            .iter()
-            .partition(|p| self.source.index(p.topic, p.partition).is_none());
-        let topics = 0..self.config.topics.len();
-        let lost: Vec<_> = topics
-            .map(|topic| self.source.take_lost_place(topic))
-            .collect();
-        for surveyed in known {
-            self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
-        }
-        let is_first = self.driver.partitions().is_empty();
-        if new.is_empty() || (self.config.exit_at_end && !is_first) {
-            // With an end, that was fixed at the start, before these partitions were there.
-            return Ok(());
-        }
-        self.progress_ms = self.clock.monotonic_ms();
-        self.reading_since_ms.get_or_insert(self.progress_ms);
-        for surveyed in &new {
-            self.follow(surveyed, is_first)?;
-        }
-        for (topic, name) in self.config.topics.iter().enumerate() {
-            let of_topic: Vec<_> = new.iter().filter(|p| p.topic == topic).collect();
-            if !of_topic.is_empty() {
-                let partitions = of_topic.len();
-                let backlog = of_topic
-                    .iter()
-                    .map(|p| p.high - start_of(p, is_first))
-                    .sum();
-                Reading {
-                    topic: name,
-                    partitions,
-                    backlog,
-                }
-                .emit();
-            }
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self, surveyed: &Surveyed, is_first: bool) -> Result<(), Failure> {
-        let Surveyed {
-            topic,
-            partition,
-            high,
-            ..
-        } = *surveyed;
-        let start = start_of(surveyed, is_first);
-        let end = self.config.exit_at_end.then_some(high);
-        let name = if self.config.topics.len() == 1 {
-            partition.to_string()
-        } else {
-            format!("{}:{partition}", self.config.topics[topic])
-        };
-        self.places
-            .push((self.config.topics[topic].clone(), partition.to_string()));
-        let unread = start < high;
-        let index = self.source.follow(topic, partition, start, end)?;
-        let same = self.driver.add_partition(name, start, unread);
-        assert_eq!(index, same, "source and admission number partitions alike");
-        if end.is_some() && !unread {
-            self.source.finish(index);
-            self.driver.admission.finish(index);
-        }
-        Ok(())
-    }
-
-    /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone: deleted by
-    /// retention, or with a topic that was made anew.
-    fn go_on(
-        &mut self,
-        surveyed: &Surveyed,
-        offsets_when_asked: &[i64],
-        lost_place: bool,
-    ) -> Result<(), Failure> {
-        let Surveyed {
-            topic,
-            partition,
-            low,
-            high,
-            ..
-        } = *surveyed;
-        let Some(index) = self.source.index(topic, partition) else {
-            return Ok(());
-        };
-        let expected = self.driver.admission.next_offset(index);
-        // What was read since the survey was asked for may well lie behind its high watermark.
-        let was_made_anew = offsets_when_asked
-            .get(index)
-            .is_some_and(|then| *then > high);
-        if expected >= low && !was_made_anew {
-            return match lost_place {
-                true => self.source.go_on_at(index, expected),
-                false => Ok(()),
-            };
-        }
-        let name = format!("{}/{partition}", self.config.topics[topic]);
-        Gap {
-            partition: &name,
-            expected,
-            found: low,
-        }
-        .emit();
-        self.driver.admission.gap(index, low);
-        self.source.go_on_at(index, low)
-    }
-
     fn lose_touch(&mut self, why: &str) {
+        self.quiet.lose_touch(self.clock.monotonic_ms());
         if !std::mem::replace(&mut self.is_unreachable, true) {
             Unreachable { why }.emit();
         }

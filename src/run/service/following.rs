@@ -1,0 +1,211 @@
+//! What the brokers say of the partitions: which there are, what is gone from them, what is left to read, and whether
+//! they are idle.
+
+use super::super::scout::WhenAsked;
+use super::super::skew::Standing;
+use super::Run;
+use crate::error::Failure;
+use crate::io::source::kafka::Surveyed;
+use crate::limits::{SURVEY_MAX_MS, SURVEY_MIN_MS};
+use crate::observe::happenings::{Gap, ReachedAgain, Reading};
+
+/// A partition that appears later is read from its beginning, wherever the others were started: all of it is new.
+fn start_of(surveyed: &Surveyed, is_first: bool) -> i64 {
+    if is_first {
+        surveyed.start
+    } else {
+        surveyed.low
+    }
+}
+
+impl Run<'_> {
+    pub(super) fn survey(&mut self) -> Result<(), Failure> {
+        let now_ms = self.clock.monotonic_ms();
+        if now_ms >= self.next_survey_ms {
+            self.surveyed_ms = now_ms;
+            let every_ms = self.config.every_ms.clamp(SURVEY_MIN_MS, SURVEY_MAX_MS);
+            self.next_survey_ms = now_ms + every_ms;
+            let admission = &self.driver.admission;
+            let indices = 0..self.driver.partitions().len();
+            let offsets = indices.map(|i| admission.next_offset(i));
+            self.scout.ask(offsets, now_ms);
+        }
+        match self.scout.take() {
+            None => Ok(()),
+            Some((Err(why), _)) => {
+                self.driver.intake.lag = None;
+                self.lose_touch(&why);
+                Ok(())
+            }
+            Some((Ok(partitions), asked)) => {
+                if std::mem::take(&mut self.is_unreachable) {
+                    ReachedAgain.emit();
+                }
+                self.look_for_quiet(&partitions, &asked);
+                self.take_in(&partitions, &asked.offsets)?;
+                self.driver.intake.lag = Some(self.lag(&partitions));
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells the admission of partitions that have had nothing to read for a while. With an end in sight there is no
+    /// need: partitions are finished then.
+    fn look_for_quiet(&mut self, partitions: &[Surveyed], asked: &WhenAsked) {
+        for surveyed in partitions {
+            let index = self.source.index(surveyed.topic, surveyed.partition);
+            let known = index.and_then(|index| Some((index, *asked.offsets.get(index)?)));
+            let Some((index, next_offset)) = known else {
+                continue;
+            };
+            let is_idle = self
+                .quiet
+                .survey(index, surveyed.high, next_offset, asked.at_ms);
+            if is_idle && !self.config.exit_at_end {
+                self.driver.admission.rest(index);
+            }
+        }
+    }
+
+    /// Lets those partitions wait that are too far ahead of the slowest, and the others go on.
+    pub(super) fn keep_together(&mut self, now_ms: u64) -> Result<(), Failure> {
+        let admission = &self.driver.admission;
+        let indices = 0..self.driver.partitions().len();
+        let standings: Vec<_> = indices
+            .map(|i| Standing {
+                clock: admission.clock(i),
+                unread: admission.is_unread(i) || self.quiet.lags(i),
+                silent_ms: now_ms.saturating_sub(self.quiet.last_frame_ms(i)),
+            })
+            .collect();
+        for (index, waits) in self.skew.decide(&standings, admission.first_clock()) {
+            self.source.hold(index, waits)?;
+        }
+        Ok(())
+    }
+
+    /// Frames that the brokers have and that are not read yet.
+    fn lag(&self, partitions: &[Surveyed]) -> u64 {
+        let each = partitions.iter().filter_map(|surveyed| {
+            let index = self.source.index(surveyed.topic, surveyed.partition)?;
+            // Nothing read since the start: then it is where reading begins.
+            let next_offset = self.driver.admission.next_offset(index);
+            let position = surveyed.position.unwrap_or(next_offset);
+            Some((surveyed.high - position).max(0) as u64)
+        });
+        each.sum()
+    }
+
+    fn take_in(
+        &mut self,
+        partitions: &[Surveyed],
+        offsets_when_asked: &[i64],
+    ) -> Result<(), Failure> {
+        let (new, known): (Vec<_>, Vec<_>) = partitions
+            .iter()
+            .partition(|p| self.source.index(p.topic, p.partition).is_none());
+        let topics = 0..self.config.topics.len();
+        let lost: Vec<_> = topics
+            .map(|topic| self.source.take_lost_place(topic))
+            .collect();
+        for surveyed in known {
+            self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
+        }
+        let is_first = self.driver.partitions().is_empty();
+        if new.is_empty() || (self.config.exit_at_end && !is_first) {
+            // With an end, that was fixed at the start, before these partitions were there.
+            return Ok(());
+        }
+        self.progress_ms = self.clock.monotonic_ms();
+        self.reading_since_ms.get_or_insert(self.progress_ms);
+        for surveyed in &new {
+            self.follow(surveyed, is_first)?;
+        }
+        for (topic, name) in self.config.topics.iter().enumerate() {
+            let of_topic: Vec<_> = new.iter().filter(|p| p.topic == topic).collect();
+            if !of_topic.is_empty() {
+                let partitions = of_topic.len();
+                let backlog = of_topic
+                    .iter()
+                    .map(|p| p.high - start_of(p, is_first))
+                    .sum();
+                Reading {
+                    topic: name,
+                    partitions,
+                    backlog,
+                }
+                .emit();
+            }
+        }
+        Ok(())
+    }
+
+    fn follow(&mut self, surveyed: &Surveyed, is_first: bool) -> Result<(), Failure> {
+        let Surveyed {
+            topic,
+            partition,
+            high,
+            ..
+        } = *surveyed;
+        let start = start_of(surveyed, is_first);
+        let end = self.config.exit_at_end.then_some(high);
+        let name = if self.config.topics.len() == 1 {
+            partition.to_string()
+        } else {
+            format!("{}:{partition}", self.config.topics[topic])
+        };
+        self.places
+            .push((self.config.topics[topic].clone(), partition.to_string()));
+        self.quiet.add_partition(self.progress_ms);
+        let unread = start < high;
+        let index = self.source.follow(topic, partition, start, end)?;
+        let same = self.driver.add_partition(name, start, unread);
+        assert_eq!(index, same, "source and admission number partitions alike");
+        if end.is_some() && !unread {
+            self.source.finish(index);
+            // Nothing was read of it, so nothing can be settled.
+            self.driver.admission.finish(index);
+        }
+        Ok(())
+    }
+
+    /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone: deleted by
+    /// retention, or with a topic that was made anew.
+    fn go_on(
+        &mut self,
+        surveyed: &Surveyed,
+        offsets_when_asked: &[i64],
+        lost_place: bool,
+    ) -> Result<(), Failure> {
+        let Surveyed {
+            topic,
+            partition,
+            low,
+            high,
+            ..
+        } = *surveyed;
+        let Some(index) = self.source.index(topic, partition) else {
+            return Ok(());
+        };
+        let expected = self.driver.admission.next_offset(index);
+        // What was read since the survey was asked for may well lie behind its high watermark.
+        let was_made_anew = offsets_when_asked
+            .get(index)
+            .is_some_and(|then| *then > high);
+        if expected >= low && !was_made_anew {
+            return match lost_place {
+                true => self.source.go_on_at(index, expected),
+                false => Ok(()),
+            };
+        }
+        let name = format!("{}/{partition}", self.config.topics[topic]);
+        Gap {
+            partition: &name,
+            expected,
+            found: low,
+        }
+        .emit();
+        self.driver.admission.gap(index, low);
+        self.source.go_on_at(index, low)
+    }
+}
