@@ -117,7 +117,7 @@ impl ReplayConfig {
             fields: Fields {
                 uid: args.uid_field.clone(),
                 ts: args.ts_field.clone(),
-                ignored_uids: Vec::new(),
+                ..Fields::default()
             },
         })
     }

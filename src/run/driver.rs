@@ -8,6 +8,7 @@ use crate::engine::admit::{Admission, PartitionIndex};
 use crate::engine::catalog::Ask;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::{EventTime, Verdict};
+use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
 pub struct Driver {
@@ -79,6 +80,12 @@ impl Driver {
             self.barrier(Ask::default())?;
         }
         Ok((verdict, self.admission.clock(partition)))
+    }
+
+    /// What the log should say about the unit of the event times: once, when enough of them have come, or with `at_end`
+    /// any.
+    pub fn unit_mistaken(&mut self, at_end: bool) -> Option<UnitMistaken> {
+        self.decoder.take_wrong_unit(at_end).map(UnitMistaken)
     }
 
     /// Raises a barrier, and as many more as it takes to put out all that is due.
