@@ -117,7 +117,8 @@ impl ReplayConfig {
             fields: Fields {
                 uid: args.uid_field.clone(),
                 ts: args.ts_field.clone(),
-                ..Fields::default()
+                ts_unit: args.ts_unit,
+                ignored_uids: Vec::new(),
             },
         })
     }

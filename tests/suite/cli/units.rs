@@ -57,7 +57,7 @@ fn the_same_frames_in_any_unit_give_the_same_bytes() {
 fn a_unit_that_is_none_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     for value in ["m", "S", "seconds", "1000"] {
-        for command in [&["count"][..], &["run"]] {
+        for command in [&["count"][..], &["run"], &["replay", "-"]] {
             let args = [command, &["--ts-unit", value]].concat();
             let shown = format!("'{value}'");
             let words = ["--ts-unit", shown.as_str(), "s, ms, us, ns"];
