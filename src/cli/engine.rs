@@ -59,7 +59,7 @@ pub struct EngineArgs {
     #[arg(help_heading = "Frames")]
     pub uid_field: String,
 
-    /// Root field that holds the event time: so many --ts-unit since 1970, as a number or a string holding one
+    /// Root field that holds the event time: a number, or a string holding one; see --ts-unit
     #[arg(
         long,
         value_name = "NAME",
@@ -70,7 +70,7 @@ pub struct EngineArgs {
     #[arg(help_heading = "Frames")]
     pub ts_field: String,
 
-    /// What the event time counts
+    /// What the event time counts since 1970: seconds, milliseconds, microseconds or nanoseconds
     #[arg(
         long,
         value_name = "UNIT",

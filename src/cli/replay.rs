@@ -150,7 +150,7 @@ pub struct ReplayArgs {
     )]
     pub ts_field: String,
 
-    /// What the event time counts
+    /// What the event time counts since 1970: seconds, milliseconds, microseconds or nanoseconds
     #[arg(
         long,
         value_name = "UNIT",
