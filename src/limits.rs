@@ -12,6 +12,12 @@ pub const MIN_EVENT_TIME_S: u32 = 1;
 /// Greatest accepted event time, in unix seconds (7 February 2106). The value above it is kept free, so that
 /// "one second later" never overflows.
 pub const MAX_EVENT_TIME_S: u32 = u32::MAX - 1;
+/// Event times at the start of a stream that must all look like one wrong unit before that is said, in frames.
+pub const HINT_FRAMES: u32 = 100;
+/// From when (2001) until when (2100) an event time is likely to be, in unix seconds.
+pub const HINT_FROM_S: u32 = 978_307_200;
+/// See [`HINT_FROM_S`].
+pub const HINT_UNTIL_S: u32 = 4_102_444_800;
 
 /// Least and greatest `--precision`: a sketch has `2^p` registers.
 pub const PRECISION_MIN: u8 = 12;
@@ -211,6 +217,14 @@ pub const REPLAY_BATCH_BYTES: usize = 1_000_000;
 
 const _: () = assert!(CLOCK_START < CLOCK_QUORUM && CLOCK_QUORUM < CLOCK_VOTES);
 const _: () = assert!(CLOCK_VOTES < HELD_FRAMES_MAX as usize);
+const _: () = assert!(
+    HINT_FROM_S as u64 * 1_000 > MAX_EVENT_TIME_S as u64,
+    "a likely number of a finer unit is out of range in a coarser one"
+);
+const _: () = assert!(
+    HINT_UNTIL_S / 1_000 < 315_532_800,
+    "a likely number of a coarser unit is before 1980 in a finer one"
+);
 const _: () = assert!(MAX_THREADS <= PAGES);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,

@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use clap::Args;
+use clap::builder::PossibleValue;
+use clap::{Args, ValueEnum};
 
 use super::duration::parse_duration;
+use crate::engine::decode::TsUnit;
 use crate::limits::{MAX_THREADS, PRECISION_MAX, PRECISION_MIN};
 
 /// How frames are read and counted.
@@ -73,7 +75,7 @@ pub struct EngineArgs {
     #[arg(help_heading = "Frames")]
     pub uid_field: String,
 
-    /// Root field that holds the event time: unix seconds, as a number or a string holding one
+    /// Root field that holds the event time: a number, or a string holding one; see --ts-unit
     #[arg(
         long,
         value_name = "NAME",
@@ -83,6 +85,17 @@ pub struct EngineArgs {
     )]
     #[arg(help_heading = "Frames")]
     pub ts_field: String,
+
+    /// What the event time counts since 1970: seconds, milliseconds, microseconds or nanoseconds
+    #[arg(
+        long,
+        value_name = "UNIT",
+        default_value = "s",
+        env = "HEADCOUNT_TS_UNIT",
+        hide_env = true
+    )]
+    #[arg(help_heading = "Frames")]
+    pub ts_unit: TsUnit,
 
     /// A user id that stands for nobody, such as - or anonymous (repeatable; null also means the JSON null)
     #[arg(long, value_name = "VALUE", env = "HEADCOUNT_IGNORE_UID", hide_env = true, value_delimiter = None)]
@@ -142,6 +155,17 @@ pub struct EngineArgs {
         help_heading = "Retention"
     )]
     pub retain_years: Duration,
+}
+
+/// Here, because the engine does not know of command lines.
+impl ValueEnum for TsUnit {
+    fn value_variants<'a>() -> &'a [Self] {
+        &Self::ALL
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(PossibleValue::new(self.symbol()))
+    }
 }
 
 fn threads(text: &str) -> Result<usize, String> {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::duration::parse_duration;
 use super::kafka::KafkaArgs;
+use crate::engine::decode::TsUnit;
 use crate::limits::{REPLAY_PARTITIONS_MAX, REPLAY_RATE_MAX};
 
 /// Send a file of JSON lines to a Kafka topic, at full speed, at a rate, or by the frames' own times
@@ -17,8 +18,8 @@ use crate::limits::{REPLAY_PARTITIONS_MAX, REPLAY_RATE_MAX};
 /// is named by its line, and its neighbours are sent.
 ///
 /// --rate and --speed are open loops: each frame has a moment at which it is due, and after a stall of the brokers or of
-/// the input all that is overdue goes out as fast as it can, as real traffic would. Event times are whole seconds: with
-/// --speed the frames of one second are sent when it begins.
+/// the input all that is overdue goes out as fast as it can, as real traffic would. Event times are taken in whole
+/// --ts-unit: where that is s, --speed sends the frames of one second when it begins.
 ///
 /// A summary ends every run, also one that fails or is interrupted.
 #[derive(Debug, Clone, Args)]
@@ -148,6 +149,17 @@ pub struct ReplayArgs {
         help_heading = "Frames"
     )]
     pub ts_field: String,
+
+    /// What the event time counts since 1970: seconds, milliseconds, microseconds or nanoseconds
+    #[arg(
+        long,
+        value_name = "UNIT",
+        default_value = "s",
+        env = "HEADCOUNT_TS_UNIT",
+        hide_env = true,
+        help_heading = "Frames"
+    )]
+    pub ts_unit: TsUnit,
 }
 
 /// How frames are dealt out to partitions. Both depend on the file alone.

@@ -97,6 +97,7 @@ impl Counting {
             fields: Fields {
                 uid: args.uid_field.clone(),
                 ts: args.ts_field.clone(),
+                ts_unit: args.ts_unit,
                 ignored_uids: args.ignore_uid.clone(),
             },
         })

@@ -117,6 +117,7 @@ impl ReplayConfig {
             fields: Fields {
                 uid: args.uid_field.clone(),
                 ts: args.ts_field.clone(),
+                ts_unit: args.ts_unit,
                 ignored_uids: Vec::new(),
             },
         })

@@ -1,14 +1,18 @@
 //! One frame in, one verdict out. Only fields at the root count: nested objects often carry the same names.
 
+mod time;
+mod unit;
+
 use std::borrow::Cow;
 use std::mem;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-use super::frame::{EventTime, Reject, UserHash, Verdict};
-use crate::limits::{
-    KEPT_SCRATCH_BYTES, MAX_EVENT_TIME_S, MAX_FRAME_BYTES, MAX_FRAME_DEPTH, MIN_EVENT_TIME_S,
-};
+pub use unit::{TsUnit, WrongUnit};
+
+use super::frame::{Reject, UserHash, Verdict};
+use crate::limits::{KEPT_SCRATCH_BYTES, MAX_FRAME_BYTES, MAX_FRAME_DEPTH};
+use unit::Guess;
 
 /// Which fields of a frame hold what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,6 +21,8 @@ pub struct Fields {
     pub uid: String,
     /// Root key of the event time.
     pub ts: String,
+    /// What the event time counts since the epoch.
+    pub ts_unit: TsUnit,
     /// User ids that stand for nobody, such as `-` or `anonymous`.
     pub ignored_uids: Vec<String>,
 }
@@ -26,6 +32,7 @@ impl Default for Fields {
         Self {
             uid: "uid".to_owned(),
             ts: "ts".to_owned(),
+            ts_unit: TsUnit::default(),
             ignored_uids: Vec::new(),
         }
     }
@@ -37,6 +44,9 @@ pub struct Decoder {
     scratch: Vec<u8>,
     buffers: Buffers,
     tape: Tape<'static>,
+    /// The last event time that was read, in its unit.
+    raw_ts: u64,
+    guess: Guess,
 }
 
 impl Decoder {
@@ -44,10 +54,12 @@ impl Decoder {
     #[must_use]
     pub fn new(fields: Fields) -> Self {
         Self {
+            guess: Guess::new(fields.ts_unit),
             fields,
             scratch: Vec::new(),
             buffers: new_buffers(),
             tape: Tape(Vec::new()),
+            raw_ts: 0,
         }
     }
 
@@ -84,11 +96,30 @@ impl Decoder {
         );
         let verdict = match parsed {
             Ok(()) => root_fields(&tape.0, &self.fields)
-                .and_then(|(uid, ts)| judge(uid, ts, &self.fields.ignored_uids)),
+                .and_then(|root| judge(root, &self.fields, &mut self.guess))
+                .map(|(verdict, raw_ts)| {
+                    self.raw_ts = raw_ts;
+                    verdict
+                }),
             Err(error) => Err(reason(frame, error.error())),
         };
         self.tape = tape.reset();
         verdict
+    }
+
+    /// The event time of the last frame that was good, as it stands there: in the unit of the fields, since the epoch,
+    /// fractions cut off. 0 before the first one.
+    #[must_use]
+    pub fn raw_ts(&self) -> u64 {
+        self.raw_ts
+    }
+
+    /// That every event time so far looks like another unit: told once, after [`HINT_FRAMES`] of them, or with
+    /// `at_end` after any.
+    ///
+    /// [`HINT_FRAMES`]: crate::limits::HINT_FRAMES
+    pub fn take_wrong_unit(&mut self, at_end: bool) -> Option<WrongUnit> {
+        self.guess.take(at_end)
     }
 }
 
@@ -135,11 +166,26 @@ fn root_fields<'t>(tape: &'t [Node<'t>], fields: &Fields) -> Result<RootFields<'
     Ok((uid, ts))
 }
 
+/// The verdict on a frame that is an object, and its event time as it stands there.
 fn judge(
-    uid: Option<&Node<'_>>,
-    ts: Option<&Node<'_>>,
-    ignored: &[String],
-) -> Result<Verdict, Reject> {
+    (uid, ts): RootFields<'_>,
+    fields: &Fields,
+    guess: &mut Guess,
+) -> Result<(Verdict, u64), Reject> {
+    let uid = user(uid, &fields.ignored_uids)?;
+    let raw_ts = time::raw(ts)?;
+    guess.note(raw_ts);
+    let raw_ts = raw_ts.ok_or(Reject::TsRange)?;
+    let ts = fields.ts_unit.event_time(raw_ts).ok_or(Reject::TsRange)?;
+    let verdict = match uid {
+        Some(uid) => Verdict::Seen(UserHash::of(uid.as_bytes()), ts),
+        None => Verdict::Ignored,
+    };
+    Ok((verdict, raw_ts))
+}
+
+/// The user id; none for one that stands for nobody.
+fn user<'t>(uid: Option<&'t Node<'t>>, ignored: &[String]) -> Result<Option<Cow<'t, str>>, Reject> {
     let is_ignored = |text: &str| ignored.iter().any(|i| i == text);
     let uid = match uid {
         None => return Err(Reject::UidMissing),
@@ -154,77 +200,13 @@ fn judge(
     if uid.as_deref().is_some_and(str::is_empty) {
         return Err(Reject::UidEmpty);
     }
-    let ts = event_time(ts)?;
-    Ok(match uid {
-        Some(uid) => Verdict::Seen(UserHash::of(uid.as_bytes()), ts),
-        None => Verdict::Ignored,
-    })
-}
-
-fn event_time(ts: Option<&Node<'_>>) -> Result<EventTime, Reject> {
-    let seconds = match ts {
-        None => return Err(Reject::TsMissing),
-        Some(Node::Static(StaticNode::I64(n))) => return in_range(u64::try_from(*n).ok()),
-        Some(Node::Static(StaticNode::U64(n))) => return in_range(Some(*n)),
-        Some(Node::Static(StaticNode::F64(n))) => *n,
-        Some(Node::String(text)) => {
-            if let Ok(n) = text.parse::<u64>()
-                && is_json_number(text.as_bytes())
-            {
-                return in_range(Some(n));
-            }
-            if !is_json_number(text.as_bytes()) {
-                return Err(Reject::TsType);
-            }
-            text.parse().map_err(|_| Reject::TsType)?
-        }
-        Some(_) => return Err(Reject::TsType),
-    };
-    // Out of u64 saturates and is out of range there too; NaN cannot be written in JSON.
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    in_range((seconds >= 0.0).then(|| seconds.floor() as u64))
-}
-
-fn in_range(seconds: Option<u64>) -> Result<EventTime, Reject> {
-    seconds
-        .and_then(|s| EventTime::try_from(s).ok())
-        .filter(|s| (MIN_EVENT_TIME_S..=MAX_EVENT_TIME_S).contains(s))
-        .ok_or(Reject::TsRange)
-}
-
-/// The number grammar of RFC 8259, section 6: no sign but minus, no leading zero, digits on both sides of a point.
-fn is_json_number(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(text);
-    if whole == 0 || (whole > 1 && text[0] == b'0') {
-        return false;
-    }
-    let mut rest = &text[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let n = digits(fraction);
-        if n == 0 {
-            return false;
-        }
-        rest = &fraction[n..];
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'+' | b'-', digits @ ..] => digits,
-            digits => digits,
-        };
-        let n = digits(exponent);
-        if n == 0 {
-            return false;
-        }
-        rest = &exponent[n..];
-    }
-    rest.is_empty()
+    Ok(uid)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::engine::frame::EventTime;
 
     fn verdict(frame: &str) -> Verdict {
         Decoder::new(Fields::default()).decode(Some(frame.as_bytes()))
@@ -287,58 +269,6 @@ mod tests {
         ];
         for (frame, expected) in cases {
             assert_eq!(verdict(frame), *expected, "{frame}");
-        }
-    }
-
-    #[test]
-    fn event_times() {
-        let good = [
-            ("1", 1),
-            ("4294967294", u32::MAX - 1),
-            ("4294967294.9", u32::MAX - 1),
-            ("1.999", 1),
-            ("1.5e9", 1_500_000_000),
-            ("1468244385E0", 1_468_244_385),
-            ("\"1468244385\"", 1_468_244_385),
-            ("\"1468244385.75\"", 1_468_244_385),
-            ("\"1.46e9\"", 1_460_000_000),
-        ];
-        for (ts, expected) in good {
-            assert_eq!(
-                verdict(&format!(r#"{{"uid":"a","ts":{ts}}}"#)),
-                seen("a", expected),
-                "{ts}"
-            );
-        }
-        let bad = [
-            ("0", Reject::TsRange),
-            ("0.99", Reject::TsRange),
-            ("-0.5", Reject::TsRange),
-            ("-1", Reject::TsRange),
-            ("4294967295", Reject::TsRange),
-            ("1468244385000", Reject::TsRange),
-            ("18446744073709551616", Reject::TsRange),
-            ("1e300", Reject::TsRange),
-            ("1e400", Reject::Json),
-            ("true", Reject::TsType),
-            ("null", Reject::TsType),
-            ("[7]", Reject::TsType),
-            ("\"\"", Reject::TsType),
-            ("\" 7\"", Reject::TsType),
-            ("\"+7\"", Reject::TsType),
-            ("\"07\"", Reject::TsType),
-            ("\"7.\"", Reject::TsType),
-            ("\"7e\"", Reject::TsType),
-            ("\"0x7\"", Reject::TsType),
-            ("\"inf\"", Reject::TsType),
-            ("\"NaN\"", Reject::TsType),
-            ("\"1e400\"", Reject::TsRange),
-            ("\"-7\"", Reject::TsRange),
-            ("\"2016-07-11T13:39:45Z\"", Reject::TsType),
-        ];
-        for (ts, expected) in bad {
-            let frame = format!(r#"{{"uid":"a","ts":{ts}}}"#);
-            assert_eq!(verdict(&frame), Verdict::Rejected(expected), "{ts}");
         }
     }
 

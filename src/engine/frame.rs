@@ -46,7 +46,7 @@ pub enum Reject {
     TsMissing,
     /// A `ts` that is neither a number nor a string holding one.
     TsType,
-    /// A `ts` before 1 or after 4,294,967,294.
+    /// A `ts` before second 1 or after second 4,294,967,294.
     TsRange,
 }
 

@@ -2,6 +2,7 @@
 
 use tracing::{error, info, warn};
 
+use crate::engine::decode::WrongUnit;
 use crate::engine::frame::Reject;
 
 /// A frame was rejected.
@@ -47,6 +48,31 @@ impl RejectsLeftOut {
         warn!(
             left_out = self.left_out,
             "more frames rejected; the ledger counts them by reason"
+        );
+    }
+}
+
+/// All event times so far look like another unit than the one they are read in.
+#[derive(Debug)]
+pub struct UnitMistaken(pub WrongUnit);
+
+impl UnitMistaken {
+    /// Logs it.
+    pub fn emit(&self) {
+        let WrongUnit {
+            read_as,
+            looks_like,
+        } = self.0;
+        let what = if looks_like.per_second() > read_as.per_second() {
+            "out of range"
+        } else {
+            "before 1980"
+        };
+        warn!(
+            "every ts so far is {what} as {}; they look like {}: set --ts-unit {}",
+            read_as.plural(),
+            looks_like.plural(),
+            looks_like.symbol()
         );
     }
 }

@@ -22,6 +22,7 @@ use crate::io::print::{Printer, printer};
 use crate::io::source::lines::{BytesRead, Input, LineSource};
 use crate::io::source::{Event, Source};
 use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
+use crate::observe::happenings::UnitMistaken;
 use crate::observe::rejects::RejectLog;
 
 /// Counts the inputs and prints the result.
@@ -57,6 +58,7 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
     }
     let mut progress = Progress::new(&config.inputs, bytes);
     let outcome = read_all(&mut source, &mut driver, &mut progress);
+    progress.tell(driver.unit_mistaken(true));
     progress.bar.finish_and_clear();
     let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
     let finished = driver.into_pipeline().finish(u64::MAX);
@@ -107,6 +109,7 @@ fn read_all(
                 break;
             }
         }
+        progress.tell(driver.unit_mistaken(false));
         progress.show(driver.admission.ledger().read);
     }
     if let Some(line) = rejects.rest() {
@@ -173,6 +176,12 @@ impl Progress {
             bytes,
             clock: SystemClock::new(),
             shown_ms: 0,
+        }
+    }
+
+    fn tell(&self, mistake: Option<UnitMistaken>) {
+        if let Some(mistake) = mistake {
+            self.bar.suspend(|| mistake.emit());
         }
     }
 

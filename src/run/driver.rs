@@ -8,6 +8,7 @@ use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex};
 use crate::engine::catalog::Ask;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
+use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
 pub struct Driver {
@@ -101,6 +102,12 @@ impl Driver {
             }
         }
         Ok(())
+    }
+
+    /// What the log should say about the unit of the event times: once, when enough of them have come, or with `at_end`
+    /// any.
+    pub fn unit_mistaken(&mut self, at_end: bool) -> Option<UnitMistaken> {
+        self.decoder.take_wrong_unit(at_end).map(UnitMistaken)
     }
 
     /// Raises a barrier, and as many more as it takes to put out all that is due.

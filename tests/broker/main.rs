@@ -19,4 +19,5 @@ mod reading;
 mod real;
 mod replay;
 mod top;
+mod units;
 mod world;

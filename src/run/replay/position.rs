@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cli::replay::PartitionBy;
 use crate::config::ReplayConfig;
+use crate::engine::decode::TsUnit;
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::io::source::lines::Input;
@@ -32,6 +33,13 @@ pub(super) struct Job {
     pub(super) skip: u64,
     pub(super) uid_field: String,
     pub(super) ts_field: String,
+    /// Positions that say nothing of it are of a time that knew seconds only.
+    #[serde(default = "seconds")]
+    pub(super) ts_unit: String,
+}
+
+fn seconds() -> String {
+    TsUnit::Seconds.symbol().to_owned()
 }
 
 /// One partition.
@@ -83,6 +91,7 @@ impl Job {
             skip: config.skip,
             uid_field: config.fields.uid.clone(),
             ts_field: config.fields.ts.clone(),
+            ts_unit: config.fields.ts_unit.symbol().to_owned(),
         }
     }
 
@@ -120,6 +129,7 @@ impl Job {
                 other.uid_field.clone(),
             ),
             ("--ts-field", self.ts_field.clone(), other.ts_field.clone()),
+            ("--ts-unit", self.ts_unit.clone(), other.ts_unit.clone()),
         ];
         let differs = pairs.into_iter().find(|(_, this, that)| this != that);
         differs.map(|(what, this, that)| format!("the {what} was {this} and is {that}"))
@@ -265,6 +275,7 @@ mod tests {
             skip: 0,
             uid_field: "uid".to_owned(),
             ts_field: "ts".to_owned(),
+            ts_unit: "s".to_owned(),
         }
     }
 
@@ -309,6 +320,7 @@ mod tests {
             "size of the input was 77 and is 78",
             "--skip was 0 and is 1",
             "--loop was false and is true",
+            "--ts-unit was s and is ms",
         ] {
             let mut other = job();
             match words.split(' ').next() {
@@ -316,6 +328,7 @@ mod tests {
                 Some("partitions") => other.partitions = 3,
                 Some("size") => other.size = Some(78),
                 Some("--skip") => other.skip = 1,
+                Some("--ts-unit") => other.ts_unit = "ms".to_owned(),
                 _ => other.is_loop = true,
             }
             match file.load(&other) {
@@ -323,6 +336,21 @@ mod tests {
                 loaded => panic!("{words}: {loaded:?}"),
             }
         }
+    }
+
+    #[test]
+    fn a_position_that_names_no_unit_is_of_seconds() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("position");
+        let text = serde_json::to_string(&position()).unwrap();
+        let without = text.replace(r#","ts_unit":"s""#, "");
+        assert_ne!(without, text);
+        fs::write(&path, without).unwrap();
+        assert_eq!(PositionFile::new(&path).load(&job()), Ok(Some(position())));
+        let mut other = job();
+        other.ts_unit = "ns".to_owned();
+        let loaded = PositionFile::new(&path).load(&other);
+        assert!(matches!(loaded, Err(Failure::Usage(_))), "{loaded:?}");
     }
 
     #[test]

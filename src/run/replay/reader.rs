@@ -8,7 +8,7 @@ use super::shift;
 use crate::cli::replay::PartitionBy;
 use crate::config::{ReplayConfig, Tempo};
 use crate::engine::decode::{Decoder, Fields};
-use crate::engine::frame::{EventTime, UserHash, Verdict};
+use crate::engine::frame::{UserHash, Verdict};
 use crate::error::Failure;
 use crate::io::source::lines::{BytesRead, LineReader};
 use crate::limits::REPLAY_BLOCKS_AHEAD;
@@ -37,8 +37,8 @@ pub(super) struct Line {
     pub(super) number: u64,
     /// The partition is this modulo their number.
     pub(super) route: u64,
-    /// Its event time, if it is a good frame and somebody wants to know.
-    pub(super) ts: Option<EventTime>,
+    /// Its event time in the unit of the frames, if it is a good one and somebody wants to know.
+    pub(super) ts: Option<u64>,
     /// Where that stands in the line, if it is to be shifted.
     pub(super) span: Option<Range<usize>>,
     end: usize,
@@ -78,11 +78,13 @@ impl Examiner {
     }
 
     fn examine(&mut self, number: u64, frame: &[u8], end: usize) -> Line {
-        let verdict = self.decoder.as_mut().map(|d| d.decode(Some(frame)));
-        let seen = match verdict {
-            Some(Verdict::Seen(user, ts)) => Some((user, ts)),
-            _ => None,
-        };
+        let seen = self
+            .decoder
+            .as_mut()
+            .and_then(|decoder| match decoder.decode(Some(frame)) {
+                Verdict::Seen(user, _) => Some((user, decoder.raw_ts())),
+                _ => None,
+            });
         let ts = seen.map(|(_, ts)| ts);
         let route = match (self.by_uid, seen) {
             (false, _) => number,

@@ -106,7 +106,7 @@ impl<'a, T: Target> Sender<'a, T> {
             keeper,
             progress,
             counts,
-            pace: Pace::new(config.tempo),
+            pace: Pace::new(config.tempo, config.fields.ts_unit),
             answers: Vec::new(),
             shifted: Vec::new(),
             failure: None,
@@ -229,7 +229,11 @@ impl<'a, T: Target> Sender<'a, T> {
 
     /// Moves the frame's event time, if it has one that is to be moved.
     fn shift(&mut self, line: &Line, frame: &[u8], into: &mut Vec<u8>) -> Result<bool, Failure> {
-        let (Some(ts), Some(span)) = (line.ts, &line.span) else {
+        let unit = self.config.fields.ts_unit;
+        let (Some(raw_ts), Some(span)) = (line.ts, &line.span) else {
+            return Ok(false);
+        };
+        let Some(ts) = unit.event_time(raw_ts) else {
             return Ok(false);
         };
         let by_s = match self.standing.shift {
@@ -249,7 +253,7 @@ impl<'a, T: Target> Sender<'a, T> {
             return Ok(false);
         };
         self.standing.greatest = self.standing.greatest.max(Some(to));
-        shift::rewrite(frame, span.clone(), to, into);
+        shift::rewrite(frame, span.clone(), unit.at_second(to, raw_ts), into);
         Ok(true)
     }
 
@@ -258,7 +262,7 @@ impl<'a, T: Target> Sender<'a, T> {
         &mut self,
         ticket: u64,
         partition: usize,
-        ts: Option<EventTime>,
+        ts: Option<u64>,
         frame: &[u8],
     ) -> Result<bool, Failure> {
         let due_ms = self.pace.due_ms(ts, self.clock.monotonic_ms());

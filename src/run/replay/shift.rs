@@ -1,4 +1,4 @@
-//! Event times moved by whole seconds: where the root `ts` stands in a frame, and its bytes rewritten.
+//! Event times moved by whole seconds, in whatever unit: where the root `ts` stands in a frame, and its bytes rewritten.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -58,9 +58,9 @@ pub(super) fn moved(ts: EventTime, by_s: i64) -> Option<EventTime> {
         .then_some(to)
 }
 
-/// Writes the frame with the number in `span`, which reads as an event time, moved to `to`. A fraction stays as it
-/// is; a number with an exponent becomes a whole one.
-pub(super) fn rewrite(frame: &[u8], span: Range<usize>, to: EventTime, into: &mut Vec<u8>) {
+/// Writes the frame with the number in `span`, which reads as an event time, moved to `to` in its unit. A fraction stays
+/// as it is; a number with an exponent becomes a whole one.
+pub(super) fn rewrite(frame: &[u8], span: Range<usize>, to: u64, into: &mut Vec<u8>) {
     let number = &frame[span.clone()];
     let fraction = match number.iter().position(|b| *b == b'.') {
         Some(point) if !number.contains(&b'e') && !number.contains(&b'E') => &number[point..],
@@ -71,9 +71,9 @@ pub(super) fn rewrite(frame: &[u8], span: Range<usize>, to: EventTime, into: &mu
     into.extend_from_slice(to.to_string().as_bytes());
     let start = into.len();
     into.extend_from_slice(fraction);
-    // A double has less room for a fraction the greater it is: .9999999 may round up to the next second.
+    // A double has less room for a fraction the greater it is: .9999999 may round up to the next whole number.
     let text = std::str::from_utf8(&into[span.start..]).unwrap_or_default();
-    if text.parse::<f64>().map(f64::floor) != Ok(f64::from(to)) {
+    if text.parse::<f64>().map(|number| number as u64) != Ok(to) {
         into.truncate(start);
     }
     into.extend_from_slice(&frame[span.end..]);
@@ -82,19 +82,60 @@ pub(super) fn rewrite(frame: &[u8], span: Range<usize>, to: EventTime, into: &mu
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::decode::{Decoder, Fields};
+    use crate::engine::decode::{Decoder, Fields, TsUnit};
     use crate::engine::frame::Verdict;
     use proptest::prelude::*;
 
-    fn shifted(frame: &str, by_s: i64) -> String {
-        let verdict = Decoder::new(Fields::default()).decode(Some(frame.as_bytes()));
+    fn decoder(unit: TsUnit) -> Decoder {
+        Decoder::new(Fields {
+            ts_unit: unit,
+            ..Fields::default()
+        })
+    }
+
+    fn shifted_in(unit: TsUnit, frame: &str, by_s: i64) -> String {
+        let mut decoder = decoder(unit);
+        let verdict = decoder.decode(Some(frame.as_bytes()));
         let Verdict::Seen(_, ts) = verdict else {
             panic!("{frame}: {verdict:?}");
         };
         let span = find(frame.as_bytes(), "ts").unwrap();
+        let to = unit.at_second(moved(ts, by_s).unwrap(), decoder.raw_ts());
         let mut out = Vec::new();
-        rewrite(frame.as_bytes(), span, moved(ts, by_s).unwrap(), &mut out);
+        rewrite(frame.as_bytes(), span, to, &mut out);
         String::from_utf8(out).unwrap()
+    }
+
+    fn shifted(frame: &str, by_s: i64) -> String {
+        shifted_in(TsUnit::Seconds, frame, by_s)
+    }
+
+    #[test]
+    fn whole_seconds_are_added_in_the_unit_and_what_is_finer_stays() {
+        use TsUnit::{Micros, Millis, Nanos};
+        for (unit, ts, by_s, expected) in [
+            (Millis, "1468244385007", 100, "1468244485007"),
+            (Millis, "1468244385999.75", -1, "1468244384999.75"),
+            (Millis, "\"1001\"", 1_795_411_000, "\"1795411001001\""),
+            (Millis, "1.4682443850075e12", 100, "1468244485007"),
+            (Micros, "1468244385000001", 1, "1468244386000001"),
+            (Nanos, "1468244385123456789", 1, "1468244386123456789"),
+            (
+                Nanos,
+                "\"4294967293999999999\"",
+                1,
+                "\"4294967294999999999\"",
+            ),
+            // Read as a double, which is what is moved.
+            (Nanos, "1468244385123456789.5", 1, "1468244386123456768.5"),
+        ] {
+            let frame = |ts: &str| format!(r#"{{"uid":"a","ts":{ts}}}"#);
+            assert_eq!(
+                shifted_in(unit, &frame(ts), by_s),
+                frame(expected),
+                "{ts} {unit:?}"
+            );
+        }
     }
 
     #[test]
@@ -134,7 +175,10 @@ mod tests {
 
     fn time() -> impl Strategy<Value = String> {
         let number = (
-            1..=MAX_EVENT_TIME_S,
+            prop_oneof![
+                1..=u64::from(MAX_EVENT_TIME_S),
+                1..=u64::from(MAX_EVENT_TIME_S) * 1_000_000_000,
+            ],
             "(|\\.[0-9]{1,12}|\\.9{1,12}|[eE]0|\\.5e1)",
         );
         let number = number.prop_map(|(whole, rest)| format!("{whole}{rest}"));
@@ -158,10 +202,12 @@ mod tests {
         #[test]
         fn a_shifted_frame_reads_as_the_moved_time_and_no_other_byte_changes(
             fields in prop::collection::vec(field(), 1..8),
+            unit in 0..TsUnit::ALL.len(),
             by_s in -5_000_000_000_i64..5_000_000_000,
         ) {
             let frame = format!("{{\"uid\":\"a\",{}}}", fields.join(" ,"));
-            let mut decoder = Decoder::new(Fields::default());
+            let unit = TsUnit::ALL[unit];
+            let mut decoder = decoder(unit);
             let Verdict::Seen(user, ts) = decoder.decode(Some(frame.as_bytes())) else {
                 return Ok(());
             };
@@ -170,8 +216,10 @@ mod tests {
             };
             let span = find(frame.as_bytes(), "ts").unwrap();
             let mut out = Vec::new();
-            rewrite(frame.as_bytes(), span.clone(), to, &mut out);
+            let raw_to = unit.at_second(to, decoder.raw_ts());
+            rewrite(frame.as_bytes(), span.clone(), raw_to, &mut out);
             prop_assert_eq!(decoder.decode(Some(&out)), Verdict::Seen(user, to));
+            prop_assert_eq!(decoder.raw_ts(), raw_to);
             let tail = &frame.as_bytes()[span.end..];
             prop_assert!(out.starts_with(&frame.as_bytes()[..span.start]));
             prop_assert!(out.ends_with(tail));

@@ -182,6 +182,7 @@ impl Run<'_> {
                     Err(Broken) => return Ok(Ended::Broken),
                 }
             };
+            self.tell_mistaken_unit(false);
             let read_bytes = self.driver.intake.read_bytes;
             self.gauges.read_bytes.store(read_bytes, Ordering::Relaxed);
             self.keep_together(now_ms)?;
@@ -376,6 +377,7 @@ impl Run<'_> {
 
     /// The last records, then everything is closed, within the time that is left.
     fn end(mut self, outcome: Result<Ended, Failure>) -> Result<(), Failure> {
+        self.tell_mistaken_unit(true);
         let at_end = matches!(outcome, Ok(Ended::AtEnd));
         let limit_ms = if at_end { LAST_FLUSH_MS } else { SHUTDOWN_MS };
         let deadline_ms = self.clock.monotonic_ms() + limit_ms;
@@ -403,6 +405,12 @@ impl Run<'_> {
             ));
         }
         Ok(())
+    }
+
+    fn tell_mistaken_unit(&mut self, at_end: bool) {
+        if let Some(mistake) = self.driver.unit_mistaken(at_end) {
+            mistake.emit();
+        }
     }
 
     fn last_words(&mut self, at_end: bool) -> Result<(), Broken> {

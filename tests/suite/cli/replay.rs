@@ -7,6 +7,7 @@ use clap::Parser;
 use headcount::cli::replay::PartitionBy;
 use headcount::cli::{Cli, Command};
 use headcount::config::{ReplayConfig, Tempo};
+use headcount::engine::decode::TsUnit;
 use headcount::error::Failure;
 
 use super::{line, run_in, run_with};
@@ -31,6 +32,11 @@ fn options_become_a_configuration() {
     assert_eq!(config.partition_by, PartitionBy::Uid);
     assert_eq!(config.compression.name(), "lz4");
     assert_eq!((config.timeout_ms, config.skip), (60_000, 0));
+    assert_eq!(config.fields.ts_unit, TsUnit::Seconds);
+    for unit in TsUnit::ALL {
+        let config = resolve(&["--ts-unit", unit.symbol(), "f"]).unwrap();
+        assert_eq!(config.fields.ts_unit, unit);
+    }
     for (words, tempo) in [
         (["--rate", "max"], Tempo::Max),
         (["--rate", "0.5"], Tempo::Rate(0.5)),

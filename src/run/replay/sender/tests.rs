@@ -237,6 +237,26 @@ fn rounds_follow_each_other_in_event_time_and_speed() {
 }
 
 #[test]
+fn times_in_milliseconds_are_kept_to_the_millisecond() {
+    let options = "--loop --shift-to-now --speed 1x -n 5 --ts-unit ms";
+    let stage = Rehearsal::new(options, &frames([50_250, 50_700, 52_000]));
+    let (sender, ended) = stage.run(stage.memory(), 1);
+    assert_eq!(ended, Ok(End::Done));
+    assert_eq!(moments(&sender.target), [0, 450, 1_750, 2_750, 3_200]);
+    let ts = |frame: &[u8]| {
+        let frame: serde_json::Value = serde_json::from_slice(frame).unwrap();
+        frame["ts"].as_u64().unwrap()
+    };
+    let times: Vec<_> = sender.target.taken.iter().map(|(.., f)| ts(f)).collect();
+    // The clock stood at second 1000, and the last one of the first round is in second 1002.
+    assert_eq!(
+        times,
+        [1_000_250, 1_000_700, 1_002_000, 1_003_250, 1_003_700]
+    );
+    assert_eq!(sender.standing.greatest, Some(1_003));
+}
+
+#[test]
 fn where_a_frame_goes_depends_on_the_file_alone() {
     let lines = frames(0..60);
     for options in ["--partition-by uid", "--partition-by round-robin"] {
