@@ -50,6 +50,18 @@ pub const UNPUBLISHED_PROVISIONALS_MAX: usize = 4_096;
 /// Records handed to the output client and not yet acknowledged.
 pub const IN_FLIGHT_RECORDS_MAX: usize = 1_024;
 
+/// How far back `--forget` begins at a start, in seconds of event time (a week): what an earlier run published may have
+/// become due while none ran.
+pub const FORGET_LOOK_BACK_S: i64 = 7 * 86_400;
+/// Frames that were not counted, handed to their topic (`--quarantine-topic`, `--rejects-topic`) and not acknowledged.
+/// Past it reading waits.
+pub const ASIDE_IN_FLIGHT_FRAMES: u64 = 10_000;
+/// Bytes of such frames; a single one may be larger.
+pub const ASIDE_IN_FLIGHT_BYTES: u64 = 32 << 20;
+/// Bytes of frames kept while they wait to be confirmed, for the case that they are quarantined. What does not fit is
+/// counted all the same, but cannot be put aside.
+pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
+
 /// Longest time between two looks for acknowledgements, in milliseconds.
 pub const DELIVERY_POLL_MS: u64 = 10;
 /// Shortest and longest `--every`, in milliseconds.

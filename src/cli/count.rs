@@ -42,6 +42,24 @@ pub struct CountArgs {
     )]
     pub window: Vec<PeriodArg>,
 
+    /// Also write quarantined frames to this file, unchanged, and to FILE.reasons where they were and why
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HEADCOUNT_QUARANTINE_FILE",
+        hide_env = true
+    )]
+    pub quarantine_file: Option<PathBuf>,
+
+    /// Also write rejected frames to this file, unchanged, and to FILE.reasons where they were and why
+    #[arg(
+        long,
+        value_name = "FILE",
+        env = "HEADCOUNT_REJECTS_FILE",
+        hide_env = true
+    )]
+    pub rejects_file: Option<PathBuf>,
+
     /// What frames look like and how they are counted
     #[command(flatten)]
     pub engine: EngineArgs,

@@ -3,7 +3,7 @@
 mod complaint;
 pub mod count;
 pub mod demo;
-mod duration;
+pub mod duration;
 pub mod engine;
 pub mod generate;
 pub mod kafka;

@@ -62,6 +62,34 @@ pub struct RunArgs {
     )]
     pub windows_output: Option<String>,
 
+    /// Also write quarantined frames to this topic, unchanged, with the reason and where they were in headers
+    #[arg(
+        long,
+        value_name = "TOPIC",
+        env = "HEADCOUNT_QUARANTINE_TOPIC",
+        hide_env = true
+    )]
+    pub quarantine_topic: Option<String>,
+
+    /// Also write rejected frames to this topic, unchanged, with the reason and where they were in headers
+    #[arg(
+        long,
+        value_name = "TOPIC",
+        env = "HEADCOUNT_REJECTS_TOPIC",
+        hide_env = true
+    )]
+    pub rejects_topic: Option<String>,
+
+    /// Delete a period's records from the windows topic this long after their end, such as minute=90d (repeatable)
+    #[arg(
+        long,
+        value_name = "PERIOD=DURATION",
+        env = "HEADCOUNT_FORGET",
+        hide_env = true,
+        value_delimiter = ','
+    )]
+    pub forget: Vec<String>,
+
     /// The job's name: the key of its records, and in them [default: the input topic's name]
     #[arg(long, value_name = "NAME", env = "HEADCOUNT_JOB", hide_env = true)]
     pub job: Option<String>,

@@ -1,7 +1,7 @@
 //! The configuration of `count`.
 
 use std::io::IsTerminal;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::Counting;
 use crate::cli::count::{CountArgs, Format};
@@ -16,6 +16,10 @@ use crate::limits::MAX_FILES;
 pub struct CountConfig {
     /// Inputs in the order of their names: the order on the command line must not matter.
     pub inputs: Vec<Input>,
+    /// Where quarantined frames are written to as well, if anywhere.
+    pub quarantine_file: Option<PathBuf>,
+    /// Where rejected frames are written to as well, if anywhere.
+    pub rejects_file: Option<PathBuf>,
     /// How to print.
     pub format: Format,
     /// How frames are counted.
@@ -55,7 +59,11 @@ impl CountConfig {
         });
         let chosen = args.window.iter().map(|p| Period::from(*p).bit());
         let periods = chosen.fold(0, |all, bit| all | bit);
+        let (quarantine_file, rejects_file) = (&args.quarantine_file, &args.rejects_file);
+        check_aside(&inputs, quarantine_file.as_deref(), rejects_file.as_deref())?;
         Ok(Self {
+            quarantine_file: quarantine_file.clone(),
+            rejects_file: rejects_file.clone(),
             inputs,
             format,
             counting: Counting::resolve(
@@ -69,6 +77,35 @@ impl CountConfig {
             )?,
         })
     }
+}
+
+/// These files are written anew, so they must be neither one nor an input.
+fn check_aside(
+    inputs: &[Input],
+    quarantine: Option<&Path>,
+    rejects: Option<&Path>,
+) -> Result<(), Failure> {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    if let (Some(quarantine), Some(rejects)) = (quarantine, rejects)
+        && real(quarantine) == real(rejects)
+    {
+        return Err(Failure::Usage(
+            "--quarantine-file and --rejects-file must differ".to_owned(),
+        ));
+    }
+    for path in quarantine.into_iter().chain(rejects) {
+        let is_input = |input: &Input| match input {
+            Input::Stdin => false,
+            Input::File(other) => real(other) == real(path),
+        };
+        if inputs.iter().any(is_input) {
+            return Err(Failure::Usage(format!(
+                "{} is read; it cannot be written at the same time",
+                path.display()
+            )));
+        }
+    }
+    Ok(())
 }
 
 fn input(path: &Path) -> Input {

@@ -4,12 +4,16 @@ use jiff::Timestamp;
 
 use super::Counting;
 use super::kafka::{check_topic, choose, connection, topic_names};
+use crate::cli::duration::parse_duration;
 use crate::cli::run::{Emit, RunArgs};
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
 use crate::io::kafka_client::Connection;
-use crate::limits::{IDLE_MAX_MS, IDLE_MIN_MS, SKEW_MAX_S, SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS};
+use crate::io::sink::kafka::TopicPlan;
+use crate::limits::{
+    IDLE_MAX_MS, IDLE_MIN_MS, RETENTION_MAX_S, SKEW_MAX_S, SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS,
+};
 
 /// The configuration of `run`.
 #[derive(Debug, Clone)]
@@ -20,6 +24,12 @@ pub struct RunConfig {
     pub topics: Vec<String>,
     /// Where records go.
     pub output: OutputConfig,
+    /// Where quarantined frames are written to as well, if anywhere.
+    pub quarantine_topic: Option<String>,
+    /// Where rejected frames are written to as well, if anywhere.
+    pub rejects_topic: Option<String>,
+    /// How long after their end a period's records are deleted from the windows topic, in seconds.
+    pub forget_after_s: [Option<i64>; Period::ALL.len()],
     /// The job's name.
     pub job: String,
     /// Consumer group for committed offsets.
@@ -64,6 +74,29 @@ pub enum From {
 }
 
 impl RunConfig {
+    /// The topics that are written to. Records go to one partition, so that their order is that of their numbers.
+    #[must_use]
+    pub fn written_topics(&self) -> Vec<TopicPlan> {
+        let plan = |name: &String, partitions, cleanup| TopicPlan {
+            name: name.clone(),
+            partitions,
+            cleanup,
+        };
+        let mut plans = match &self.output {
+            OutputConfig::Stdout => Vec::new(),
+            OutputConfig::Topics { stats, windows } => {
+                vec![plan(stats, 1, "delete"), plan(windows, 1, "compact")]
+            }
+        };
+        let aside = [&self.quarantine_topic, &self.rejects_topic];
+        for name in aside.into_iter().flatten() {
+            if plans.iter().all(|other| other.name != *name) {
+                plans.push(plan(name, -1, "delete"));
+            }
+        }
+        plans
+    }
+
     /// Checks the options of `run`. `env` looks up the aliases of the tool that this one replaces.
     ///
     /// # Errors
@@ -97,6 +130,13 @@ impl RunConfig {
             Emit::All => Emission::Live,
             Emit::Final => Emission::Finals,
         };
+        let counting = Counting::resolve(&args.engine, emission, Period::all_bits())?;
+        let forget_after_s = forget(&args.forget, &counting)?;
+        if output == OutputConfig::Stdout && !args.forget.is_empty() {
+            return Err(Failure::Usage(
+                "--forget deletes from a topic; --output - has none".to_owned(),
+            ));
+        }
         let group = args.group.clone();
         let group = group.unwrap_or_else(|| format!("headcount-{job}"));
         if group.is_empty() {
@@ -106,6 +146,19 @@ impl RunConfig {
         }
         Ok(Self {
             connection: connection(&args.kafka, &env)?,
+            quarantine_topic: aside(
+                "--quarantine-topic",
+                args.quarantine_topic.as_ref(),
+                &topics,
+                &output,
+            )?,
+            rejects_topic: aside(
+                "--rejects-topic",
+                args.rejects_topic.as_ref(),
+                &topics,
+                &output,
+            )?,
+            forget_after_s,
             topics,
             output,
             group,
@@ -115,7 +168,7 @@ impl RunConfig {
             max_skew_s: max_skew_s as u32,
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end,
-            counting: Counting::resolve(&args.engine, emission, Period::all_bits())?,
+            counting,
         })
     }
 }
@@ -149,6 +202,63 @@ fn output(stats: &str, args: &RunArgs, topics: &[String]) -> Result<OutputConfig
         stats: stats.to_owned(),
         windows,
     })
+}
+
+/// A topic for frames that are not counted: it must not be one that is read, or they would come round for ever, nor
+/// one that records go to.
+fn aside(
+    option: &str,
+    topic: Option<&String>,
+    read: &[String],
+    output: &OutputConfig,
+) -> Result<Option<String>, Failure> {
+    let Some(topic) = topic else {
+        return Ok(None);
+    };
+    check_topic(option, topic)?;
+    let is_output = match output {
+        OutputConfig::Stdout => false,
+        OutputConfig::Topics { stats, windows } => topic == stats || topic == windows,
+    };
+    if read.contains(topic) || is_output {
+        return Err(Failure::Usage(format!(
+            "{option} '{topic}' is read or written already; choose another one"
+        )));
+    }
+    Ok(Some(topic.clone()))
+}
+
+/// `minute=90d` and the like.
+fn forget(
+    given: &[String],
+    counting: &Counting,
+) -> Result<[Option<i64>; Period::ALL.len()], Failure> {
+    let mut after_s = [None; Period::ALL.len()];
+    for text in given {
+        let parts = text.split_once('=').and_then(|(name, duration)| {
+            let period = Period::ALL.into_iter().find(|p| p.name() == name)?;
+            Some((period, duration))
+        });
+        let Some((period, duration)) = parts else {
+            return Err(Failure::Usage(format!(
+                "--forget '{text}': give a period and a duration, such as minute=90d"
+            )));
+        };
+        let duration = parse_duration(duration)
+            .map_err(|why| Failure::Usage(format!("--forget '{text}': {why}")))?;
+        let seconds = duration.as_secs() as i64;
+        if seconds > RETENTION_MAX_S as i64 || seconds < counting.rules.retention_s[period as usize]
+        {
+            return Err(Failure::Usage(format!(
+                "--forget '{text}' must be at least --retain-{}s, so that nothing is published again afterwards, and at \
+                 most {} days",
+                period.name(),
+                RETENTION_MAX_S / 86_400
+            )));
+        }
+        after_s[period as usize] = Some(seconds);
+    }
+    Ok(after_s)
 }
 
 fn start(from: &str) -> Result<From, Failure> {

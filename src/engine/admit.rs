@@ -67,6 +67,8 @@ pub struct Settled {
     pub offset: i64,
     /// A sighting for the shards to record, or why it does not count.
     pub outcome: Result<Sighting, Quarantine>,
+    /// The partition's clock when that was decided; `None` before it was established.
+    pub clock: Option<EventTime>,
 }
 
 #[derive(Debug)]
@@ -191,6 +193,7 @@ impl Admission {
     }
 
     fn settle_fates(&mut self, partition: PartitionIndex) {
+        let clock = self.partitions[partition].clock.now();
         let mut fates = std::mem::take(&mut self.fates);
         for (claim, fate) in fates.drain(..) {
             let outcome = self.conclude(claim, fate);
@@ -198,6 +201,7 @@ impl Admission {
                 partition,
                 offset: claim.offset,
                 outcome,
+                clock,
             });
         }
         self.fates = fates;
@@ -366,6 +370,7 @@ impl Admission {
                 tick: ask.trailing.then_some(self.ticks),
                 as_of: self.as_of(),
                 watermark: self.passed().closed(),
+                event_watermark: self.watermark,
                 since: self.since(),
                 ahead: self.ahead(),
                 ledger: self.ledger.clone(),

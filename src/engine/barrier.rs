@@ -101,8 +101,11 @@ pub struct Snapshot {
     pub tick: Option<u64>,
     /// Greatest counted event time; `None` before the first counted frame.
     pub as_of: Option<EventTime>,
-    /// The event time before which no frame on time is expected any more, unix seconds.
+    /// The event time before which no frame on time is expected any more, unix seconds; walked on while all partitions
+    /// are idle.
     pub watermark: Option<i64>,
+    /// The same without the walk: what retention goes by.
+    pub event_watermark: Option<i64>,
     /// From when on the counts are whole (docs/FORMAT.md).
     pub since: Option<EventTime>,
     /// Partitions whose clock is ahead of most others', by index, and by how many seconds.

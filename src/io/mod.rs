@@ -1,5 +1,6 @@
 //! The edges: each a small trait and its implementations. Nothing here decides anything about counts.
 
+pub mod aside;
 pub mod clock;
 pub mod front;
 pub mod kafka_client;

@@ -171,6 +171,26 @@ impl PartitionAhead<'_> {
     }
 }
 
+/// Frames that were not counted could not be put aside either.
+#[derive(Debug)]
+pub struct NotPutAside<'a> {
+    /// How many.
+    pub frames: u64,
+    /// Why the last of them was not.
+    pub why: &'a str,
+}
+
+impl NotPutAside<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (frames, why) = (self.frames, self.why);
+        warn!(
+            frames,
+            why, "frames could not be put aside; the ledger counts them all the same"
+        );
+    }
+}
+
 /// The outputs are behind, so reading waits.
 #[derive(Debug)]
 pub struct OutputBehind {

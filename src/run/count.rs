@@ -1,6 +1,7 @@
 //! `headcount count`: the engine over lines.
 
 use std::io::{self, BufWriter};
+use std::path::PathBuf;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use super::driver::Driver;
 use super::pipeline::{Broken, Pipeline};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
+use super::set_aside::SetAside;
 use crate::config::CountConfig;
 use crate::engine::admit::{Admission, Arrival};
 use crate::engine::barrier::Answer;
@@ -17,6 +19,8 @@ use crate::engine::catalog::Ask;
 use crate::engine::frame::Verdict;
 use crate::engine::report::record::Recorder;
 use crate::error::Failure;
+use crate::io::aside::Aside;
+use crate::io::aside::lines::FileAside;
 use crate::io::clock::{Clock, SystemClock};
 use crate::io::print::{Printer, printer};
 use crate::io::source::lines::{BytesRead, Input, LineSource};
@@ -52,18 +56,30 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         pipeline,
         // The bounded queue to the reporter is gate enough: it prints as fast as the reader takes it.
         Box::new(|| ()),
+        SetAside::new(
+            aside(config.rejects_file.as_ref())?,
+            aside(config.quarantine_file.as_ref())?,
+        ),
     );
     for input in &config.inputs {
-        driver.add_partition(input.name(), 0, true);
+        driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
     }
     let mut progress = Progress::new(&config.inputs, bytes);
     let outcome = read_all(&mut source, &mut driver, &mut progress);
     progress.tell(driver.unit_mistaken(true));
     progress.bar.finish_and_clear();
     let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
+    let ended = ended.and(driver.aside.finish(&mut || true));
     let finished = driver.into_pipeline().finish(u64::MAX);
     // What the reporter failed with explains why the pipeline broke; a torn input is worth more than that.
     ended.and(finished)
+}
+
+fn aside(path: Option<&PathBuf>) -> Result<Option<Box<dyn Aside>>, Failure> {
+    let aside = path.map(|path| FileAside::create(path));
+    Ok(aside
+        .transpose()?
+        .map(|aside| Box::new(aside) as Box<dyn Aside>))
 }
 
 fn read_all(
@@ -110,6 +126,7 @@ fn read_all(
             }
         }
         progress.tell(driver.unit_mistaken(false));
+        driver.aside.tend(Duration::ZERO)?;
         progress.show(driver.admission.ledger().read);
     }
     if let Some(line) = rejects.rest() {

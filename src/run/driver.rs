@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::pipeline::{Broken, Pipeline};
 use super::reporter::Intake;
+use super::set_aside::SetAside;
 use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex};
 use crate::engine::catalog::Ask;
 use crate::engine::decode::{Decoder, Fields};
@@ -20,6 +21,8 @@ pub struct Driver {
     /// What the next barrier tells of the reading.
     pub intake: Intake,
     gate: Box<dyn FnMut()>,
+    /// Where frames go that are not counted.
+    pub aside: SetAside,
 }
 
 impl Driver {
@@ -31,6 +34,7 @@ impl Driver {
         admission: Admission,
         pipeline: Pipeline,
         gate: Box<dyn FnMut()>,
+        aside: SetAside,
     ) -> Self {
         Self {
             decoder: Decoder::new(fields),
@@ -39,16 +43,20 @@ impl Driver {
             partitions: Arc::new([]),
             intake: Intake::default(),
             gate,
+            aside,
         }
     }
 
-    /// Adds a partition under the name that records list it by.
+    /// Adds a partition under the name that records list it by; `topic` is empty for files, and `number` what a
+    /// partition is called in its topic.
     pub fn add_partition(
         &mut self,
         name: String,
+        (topic, number): (String, String),
         start_offset: i64,
         unread: bool,
     ) -> PartitionIndex {
+        self.aside.add_partition(topic, number);
         let names = self.partitions.iter().cloned().chain([name]);
         self.partitions = names.collect();
         self.admission.add_partition(start_offset, unread)
@@ -73,6 +81,11 @@ impl Driver {
         self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
         let admitted = self.admission.admit(arrival, verdict);
+        if !matches!(admitted, Admitted::Counted(_)) {
+            let clock = self.admission.clock(arrival.partition);
+            self.aside.note(arrival, payload, verdict, admitted, clock);
+        }
+        // After that: what was settled may be this very frame.
         if self.admission.has_settled() {
             self.settle()?;
         }
@@ -100,6 +113,7 @@ impl Driver {
             if let Ok(sighting) = settled.outcome {
                 self.pipeline.record(sighting)?;
             }
+            self.aside.settle(&settled);
         }
         Ok(())
     }

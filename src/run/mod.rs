@@ -11,6 +11,7 @@ pub mod replay;
 pub mod reporter;
 mod scout;
 pub mod service;
+pub mod set_aside;
 pub mod signals;
 mod skew;
 mod stdout_sink;

@@ -9,15 +9,16 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use super::reporter::{Intake, Publisher, Report};
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
+use crate::engine::report::forget::Forget;
 use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
-use crate::engine::report::record::{ProcessRecord, Recorder, window_key};
+use crate::engine::report::record::{ProcessRecord, Recorder, window_key, window_keys};
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::process::usage;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
-    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
+    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS, WINDOWS_PER_BARRIER,
 };
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
@@ -94,6 +95,7 @@ pub(super) struct ServicePublisher {
     clock: Arc<dyn Clock>,
     unpublished: Unpublished,
     job: String,
+    forget: Forget,
     failures: Limiter,
     hold_until_ms: u64,
     backoff_ms: u64,
@@ -106,6 +108,7 @@ impl ServicePublisher {
         clock: Arc<dyn Clock>,
         unpublished: Unpublished,
         job: String,
+        forget: Forget,
     ) -> Self {
         Self {
             recorder,
@@ -114,6 +117,7 @@ impl ServicePublisher {
             clock,
             unpublished,
             job,
+            forget,
             failures: Limiter::default(),
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
@@ -139,8 +143,23 @@ impl ServicePublisher {
     ) -> Result<(), Failure> {
         let payload = serde_json::to_vec(record)
             .map_err(|error| Failure::Internal(format!("a record cannot be written: {error}")))?;
+        let payload = Some(payload);
         self.outbox.put(Outgoing { kind, key, payload });
         Ok(())
+    }
+
+    /// Deletes the records of windows that are old enough, the provisional ones too.
+    fn forget(&mut self, watermark: Option<i64>) {
+        let Some(watermark) = watermark else { return };
+        for id in self.forget.due(watermark, WINDOWS_PER_BARRIER) {
+            for key in window_keys(&self.job, id) {
+                self.outbox.put(Outgoing {
+                    kind: Kind::Forgotten,
+                    key,
+                    payload: None,
+                });
+            }
+        }
     }
 
     /// Notes what the sink has, and hands over what it takes. After a refusal the next try waits, longer each time: a
@@ -212,6 +231,7 @@ impl Publisher for ServicePublisher {
             let key = window_key(&self.job, output.id, output.stage);
             self.put(kind, key, &output.record)?;
         }
+        self.forget(snapshot.event_watermark);
         self.carry(Duration::ZERO)
     }
 
@@ -333,6 +353,7 @@ mod tests {
                 Arc::clone(&clock) as Arc<dyn Clock>,
                 unpublished.clone(),
                 "job".to_owned(),
+                Forget::new(Calendar::utc(), [None; Period::ALL.len()]),
             );
             Self {
                 admission,

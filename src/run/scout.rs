@@ -5,10 +5,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded};
 
 use super::pipeline::spawn;
-use crate::config::OutputConfig;
 use crate::error::Failure;
 use crate::io::kafka_client::Connection;
-use crate::io::sink::kafka::create_topics;
+use crate::io::sink::kafka::{TopicPlan, create_topics};
 use crate::io::source::kafka::{Surveyed, Surveyor};
 use crate::limits::{BACKOFF_MAX_MS, BACKOFF_MIN_MS};
 use crate::observe::happenings::caution;
@@ -36,7 +35,7 @@ impl Scout {
     pub(super) fn start(
         surveyor: Surveyor,
         connection: Connection,
-        output: OutputConfig,
+        written: Vec<TopicPlan>,
     ) -> Result<Self, Failure> {
         let (ask, asked) = bounded(1);
         let (report, surveys) = bounded(1);
@@ -45,7 +44,7 @@ impl Scout {
             let mut errand = Errand {
                 surveyor,
                 connection,
-                output: Some(output),
+                written,
             };
             errand.run(&asked, &report);
         })?);
@@ -82,8 +81,8 @@ impl Scout {
 struct Errand {
     surveyor: Surveyor,
     connection: Connection,
-    /// The output topics, until they were seen to.
-    output: Option<OutputConfig>,
+    /// The topics that are written to, until they were seen to.
+    written: Vec<TopicPlan>,
 }
 
 impl Errand {
@@ -115,12 +114,12 @@ impl Errand {
     }
 
     fn prepare(&mut self) -> Result<(), String> {
-        if let Some(OutputConfig::Topics { stats, windows }) = &self.output {
-            for refused in create_topics(&self.connection, stats, windows)? {
+        if !self.written.is_empty() {
+            for refused in create_topics(&self.connection, &self.written)? {
                 caution(&refused);
             }
         }
-        self.output = None;
+        self.written.clear();
         Ok(())
     }
 }

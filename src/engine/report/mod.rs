@@ -1,4 +1,5 @@
 //! From joined answers to the records that are put out.
 
+pub mod forget;
 pub mod outbox;
 pub mod record;

@@ -18,8 +18,8 @@ pub struct Outgoing {
     pub kind: Kind,
     /// The record's key.
     pub key: String,
-    /// The record.
-    pub payload: Vec<u8>,
+    /// The record; `None` deletes the key from a compacted topic.
+    pub payload: Option<Vec<u8>>,
 }
 
 /// What a record on its way out is.
@@ -31,6 +31,8 @@ pub enum Kind {
     Provisional(WindowId),
     /// A final or revised window, with its `seq`.
     Final(WindowId, u64),
+    /// The deletion of an old window's records.
+    Forgotten,
 }
 
 /// Names one handing-over of a record to the output.
@@ -42,6 +44,8 @@ pub struct Outbox {
     tick: Option<Outgoing>,
     provisionals: BTreeMap<WindowId, Outgoing>,
     finals: VecDeque<(u64, Outgoing)>,
+    forgotten: VecDeque<Outgoing>,
+    forgotten_in_flight: usize,
     in_flight: BTreeMap<Ticket, Outgoing>,
     tick_in_flight: bool,
     /// For each window with provisionals under way: how many, and the newest ticket of any record about it.
@@ -71,6 +75,7 @@ impl Outbox {
                 let at = self.finals.partition_point(|(other, _)| *other < seq);
                 self.finals.insert(at, (seq, record));
             }
+            Kind::Forgotten => self.forgotten.push_back(record),
         }
     }
 
@@ -85,13 +90,16 @@ impl Outbox {
             tick
         } else if let Some(last) = self.next_final() {
             last
+        } else if let Some(forgotten) = self.forgotten.pop_front() {
+            self.forgotten_in_flight += 1;
+            forgotten
         } else {
             self.provisionals.pop_first()?.1
         };
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         match record.kind {
-            Kind::Tick => {}
+            Kind::Tick | Kind::Forgotten => {}
             Kind::Provisional(id) => {
                 let (count, newest) = self.provisionals_in_flight.entry(id).or_default();
                 (*count, *newest) = (*count + 1, ticket);
@@ -155,6 +163,7 @@ impl Outbox {
         let record = self.in_flight.remove(&ticket)?;
         match record.kind {
             Kind::Tick => self.tick_in_flight = false,
+            Kind::Forgotten => self.forgotten_in_flight -= 1,
             Kind::Final(id, _) => {
                 self.finals_in_flight.remove(&id);
             }
@@ -170,10 +179,13 @@ impl Outbox {
         Some(record)
     }
 
-    /// Finals and revisions that the output does not yet have.
+    /// Finals, revisions and deletions that the output does not yet have.
     #[must_use]
     pub fn unpublished_finals(&self) -> usize {
-        self.finals.len() + self.finals_in_flight.len()
+        self.finals.len()
+            + self.finals_in_flight.len()
+            + self.forgotten.len()
+            + self.forgotten_in_flight
     }
 
     /// Whether everything is acknowledged.
@@ -208,14 +220,14 @@ mod tests {
         Outgoing {
             kind,
             key: String::new(),
-            payload: text.into(),
+            payload: Some(text.into()),
         }
     }
 
     fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
         let mut out = Vec::new();
         while let Some((ticket, record)) = outbox.hand_over() {
-            out.push((ticket, String::from_utf8(record.payload.clone()).unwrap()));
+            out.push((ticket, String::from_utf8(record.payload.clone().unwrap()).unwrap()));
         }
         out
     }

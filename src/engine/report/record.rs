@@ -438,11 +438,19 @@ impl Recorder {
 /// place of a final.
 #[must_use]
 pub fn window_key(job: &str, id: WindowId, stage: Stage) -> String {
-    let provisional = match stage {
-        Stage::Provisional => "|provisional",
-        Stage::Final { .. } | Stage::Revised { .. } => "",
-    };
-    format!("{job}|{}|{}{provisional}", id.period.name(), id.start)
+    let [key, provisional] = window_keys(job, id);
+    match stage {
+        Stage::Provisional => provisional,
+        Stage::Final { .. } | Stage::Revised { .. } => key,
+    }
+}
+
+/// Both keys under which there may be records of a window.
+#[must_use]
+pub fn window_keys(job: &str, id: WindowId) -> [String; 2] {
+    let key = format!("{job}|{}|{}", id.period.name(), id.start);
+    let provisional = format!("{key}|provisional");
+    [key, provisional]
 }
 
 fn rfc3339_ms(unix_ms: u64) -> String {

@@ -88,7 +88,9 @@ impl Sink for KafkaSink {
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
         let (topic, schema) = match record.kind {
             Kind::Tick => (&self.stats, STATS_SCHEMA),
-            Kind::Provisional(_) | Kind::Final(..) => (&self.windows, WINDOW_SCHEMA),
+            Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten => {
+                (&self.windows, WINDOW_SCHEMA)
+            }
         };
         let header = |key, value| Header {
             key,
@@ -98,11 +100,12 @@ impl Sink for KafkaSink {
             .insert(header("content-type", "application/json"))
             .insert(header("headcount-schema", schema));
         // All of a topic's records in one partition: their order is that of their numbers.
-        let message = BaseRecord::with_opaque_to(topic, Box::new(ticket))
-            .partition(0)
-            .key(&record.key)
-            .payload(&record.payload)
-            .headers(headers);
+        let mut message =
+            BaseRecord::<str, [u8], Box<Ticket>>::with_opaque_to(topic, Box::new(ticket))
+                .partition(0)
+                .key(&record.key)
+                .headers(headers);
+        message.payload = record.payload.as_deref();
         match self.producer.send(message) {
             Ok(()) => Ok(Ok(())),
             Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(Err(Full)),
@@ -134,17 +137,23 @@ impl Sink for KafkaSink {
     }
 }
 
-/// Creates the output topics where they are missing and the brokers let us: the windows compacted, both with one
-/// partition. Blocks.
+/// A topic that is written to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TopicPlan {
+    /// Its name.
+    pub name: String,
+    /// How many partitions to create it with; -1 leaves it to the brokers.
+    pub partitions: i32,
+    /// `delete` or `compact`.
+    pub cleanup: &'static str,
+}
+
+/// Creates topics where they are missing and the brokers let us. Blocks.
 ///
 /// # Errors
 ///
 /// One sentence when the brokers do not answer; that a topic exists or must not be created is no error.
-pub fn create_topics(
-    connection: &Connection,
-    stats: &str,
-    windows: &str,
-) -> Result<Vec<String>, String> {
+pub fn create_topics(connection: &Connection, wanted: &[TopicPlan]) -> Result<Vec<String>, String> {
     let admin: AdminClient<Voice> = connection
         .configure(&[])
         .create_with_context(Voice::default())
@@ -154,15 +163,15 @@ pub fn create_topics(
         .inner()
         .fetch_metadata(None, timeout)
         .map_err(|error| format!("the brokers do not answer ({error})"))?;
-    let wanted = [(stats, "delete"), (windows, "compact")];
-    let missing = wanted.into_iter().filter(|(name, _)| {
+    let missing = wanted.iter().filter(|plan| {
         let topics = known.topics();
-        !topics.iter().any(|topic| topic.name() == *name)
+        !topics.iter().any(|topic| topic.name() == plan.name)
     });
     // -1: as many replicas as the brokers think right.
     let topics: Vec<_> = missing
-        .map(|(name, policy)| {
-            NewTopic::new(name, 1, TopicReplication::Fixed(-1)).set("cleanup.policy", policy)
+        .map(|plan| {
+            NewTopic::new(&plan.name, plan.partitions, TopicReplication::Fixed(-1))
+                .set("cleanup.policy", plan.cleanup)
         })
         .collect();
     if topics.is_empty() {

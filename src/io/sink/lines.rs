@@ -27,7 +27,8 @@ impl LineSink {
 impl Sink for LineSink {
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
         let write = |out: &mut dyn Write| {
-            out.write_all(&record.payload)?;
+            // A deletion has nothing to print; the configuration asks for none here.
+            out.write_all(record.payload.as_deref().unwrap_or_default())?;
             out.write_all(b"\n")?;
             out.flush()
         };

@@ -154,12 +154,12 @@ impl Run<'_> {
         } else {
             format!("{}:{partition}", self.config.topics[topic])
         };
-        self.places
-            .push((self.config.topics[topic].clone(), partition.to_string()));
+        let place = (self.config.topics[topic].clone(), partition.to_string());
+        self.places.push(place.clone());
         self.quiet.add_partition(self.progress_ms);
         let unread = start < high;
         let index = self.source.follow(topic, partition, start, end)?;
-        let same = self.driver.add_partition(name, start, unread);
+        let same = self.driver.add_partition(name, place, start, unread);
         assert_eq!(index, same, "source and admission number partitions alike");
         if end.is_some() && !unread {
             self.source.finish(index);

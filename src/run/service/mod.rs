@@ -11,6 +11,7 @@ use super::pipeline::{Broken, Pipeline};
 use super::publish::{ServicePublisher, Unpublished};
 use super::quiet::Quiet;
 use super::scout::Scout;
+use super::set_aside::SetAside;
 use super::skew::Skew;
 use super::stdout_sink::StdoutSink;
 use super::{Stop, close_with_limit};
@@ -18,8 +19,11 @@ use crate::config::{OutputConfig, RunConfig};
 use crate::engine::admit::{Admission, Arrival};
 use crate::engine::catalog::Ask;
 use crate::engine::frame::{EventTime, Verdict};
+use crate::engine::report::forget::Forget;
 use crate::engine::report::record::{Recorder, Service};
 use crate::error::Failure;
+use crate::io::aside::Aside;
+use crate::io::aside::kafka::KafkaAside;
 use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
@@ -63,6 +67,10 @@ pub fn run(
         Arc::clone(&clock),
         unpublished.clone(),
         config.job.clone(),
+        Forget::new(
+            config.counting.rules.calendar.clone(),
+            config.forget_after_s,
+        ),
     );
     let counting = &config.counting;
     let pipeline = Pipeline::start(
@@ -74,14 +82,18 @@ pub fn run(
     let admission = Admission::new(counting.rules.clone());
     let (output, its_clock, its_stop) = (unpublished.clone(), Arc::clone(&clock), Arc::clone(stop));
     let gate = Box::new(move || output.wait_until_caught_up(&*its_clock, &its_stop));
-    let scout = Scout::start(surveyor, connection, config.output.clone())?;
+    let aside = SetAside::new(
+        aside(config.rejects_topic.as_ref(), &connection)?,
+        aside(config.quarantine_topic.as_ref(), &connection)?,
+    );
+    let scout = Scout::start(surveyor, connection, config.written_topics())?;
     let mut service = Run {
         config,
         clock: &*clock,
         stop,
         gauges,
         source,
-        driver: Driver::new(counting.fields.clone(), admission, pipeline, gate),
+        driver: Driver::new(counting.fields.clone(), admission, pipeline, gate, aside),
         scout,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
@@ -110,6 +122,16 @@ fn recorder(config: &RunConfig, epoch: u64) -> Recorder {
     };
     let calendar = config.counting.rules.calendar.clone();
     Recorder::new(config.counting.precision, calendar, Some(service))
+}
+
+fn aside(
+    topic: Option<&String>,
+    connection: &Connection,
+) -> Result<Option<Box<dyn Aside>>, Failure> {
+    let aside = topic.map(|topic| KafkaAside::new(connection, topic));
+    Ok(aside
+        .transpose()?
+        .map(|aside| Box::new(aside) as Box<dyn Aside>))
 }
 
 fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Failure> {
@@ -174,7 +196,12 @@ impl Run<'_> {
             }
             let now_ms = self.clock.monotonic_ms();
             let unpublished = self.unpublished.finals();
-            let went_on = if self.waits_for_output() {
+            self.driver.aside.tend(Duration::ZERO)?;
+            let went_on = if self.driver.aside.is_full() {
+                // A topic that takes nothing holds reading back, as the outputs do.
+                self.driver.aside.tend(Duration::from_millis(POLL_MAX_MS))?;
+                !self.driver.aside.is_full()
+            } else if self.waits_for_output() {
                 self.unpublished.finals() < unpublished
             } else {
                 match self.round(now_ms)? {
@@ -247,7 +274,7 @@ impl Run<'_> {
             if broken {
                 return Ok(Err(Broken));
             }
-            if bytes > BYTES_PER_ROUND {
+            if bytes > BYTES_PER_ROUND || self.driver.aside.is_full() {
                 break;
             }
             wait = Duration::ZERO;
@@ -387,6 +414,13 @@ impl Run<'_> {
             debug_assert!(last_words.is_ok() || outcome.is_ok());
         }
         let ledger = self.driver.admission.ledger().clone();
+        let clock = self.clock;
+        // Half of the time: the records come first.
+        let aside_until_ms = deadline_ms - limit_ms / 2;
+        let put_aside = self
+            .driver
+            .aside
+            .finish(&mut || clock.monotonic_ms() < aside_until_ms);
         let unpublished = self.unpublished.clone();
         let finished = self.driver.into_pipeline().finish(deadline_ms);
         let source = self.source;
@@ -399,6 +433,7 @@ impl Run<'_> {
         stopped.emit();
         outcome?;
         finished?;
+        put_aside?;
         if at_end && unpublished.anything() {
             return Err(Failure::Unavailable(
                 "everything was counted, but the output topics did not take the last records; run it again".to_owned(),
