@@ -155,7 +155,10 @@ impl Admission {
     pub fn admit(&mut self, arrival: Arrival, verdict: Verdict) -> Admitted {
         let partition = &mut self.partitions[arrival.partition];
         partition.next_offset = arrival.offset + 1;
-        partition.idle = false;
+        if std::mem::replace(&mut partition.idle, false) {
+            // It may be the slowest one that the watermark waits for, and further on than the last of these was.
+            self.advance_watermark();
+        }
         match verdict {
             Verdict::Rejected(reason) => {
                 self.ledger.reject(reason);

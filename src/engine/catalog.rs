@@ -80,7 +80,8 @@ pub struct Collected {
 
 impl Collected {
     fn is_full(&mut self) -> bool {
-        let full = self.windows.len().max(self.evicted.len()) >= WINDOWS_PER_BARRIER;
+        // Each window to forget may have a last word to be put out.
+        let full = self.windows.len() + self.evicted.len() >= WINDOWS_PER_BARRIER;
         self.more |= full;
         full
     }

@@ -46,18 +46,22 @@ fn minutes(joined: &[Joined]) -> Vec<(i64, &'static str)> {
     let windows = put_out(joined).into_iter();
     let minutes = windows.filter(|facts| facts.id.period == Period::Minute);
     minutes
-        .map(|facts| match facts.stage {
-            Stage::Provisional => (facts.id.start - START, "provisional"),
-            Stage::Final {
-                closed_by: ClosedBy::EventTime,
-                ..
-            } => (facts.id.start - START, "final"),
-            Stage::Final {
-                closed_by: ClosedBy::End,
-                ..
-            } => (facts.id.start - START, "end"),
-        })
+        .map(|facts| (facts.id.start - START, word(facts.stage)))
         .collect()
+}
+
+fn word(stage: Stage) -> &'static str {
+    match stage {
+        Stage::Provisional => "provisional",
+        Stage::Final { closed_by, .. } => match closed_by {
+            ClosedBy::EventTime => "final",
+            ClosedBy::Idle => "idle",
+            ClosedBy::End => "end",
+        },
+        Stage::Revised { revision: 1, .. } => "revised",
+        Stage::Revised { revision: 2, .. } => "revised again",
+        Stage::Revised { .. } => "revised once more",
+    }
 }
 
 #[test]
@@ -107,8 +111,9 @@ fn before_the_first_frame_a_tick_says_that_there_was_nobody() {
     }
 }
 
+/// Its users did not change: their number is not what a revision is about.
 #[test]
-fn a_late_frame_enters_a_final_window_without_another_record() {
+fn a_late_frame_revises_a_final_window_at_the_next_tick_once() {
     let mut world = world(Emission::Live);
     for ts in [START, START + 200, START + 10, START + 11] {
         world.play(&seen(0, ts as usize, ts));
@@ -116,9 +121,94 @@ fn a_late_frame_enters_a_final_window_without_another_record() {
     let first = ask(&mut world, tick());
     let of_first = put_out(&first).into_iter().find(|f| f.id.start == START);
     assert_eq!((of_first.unwrap().frames, of_first.unwrap().late), (3, 2));
-    world.play(&seen(0, 99, START + 12));
+    world.play(&seen(0, START as usize, START + 12));
+    world.play(&seen(0, START as usize, START + 13));
+    assert_eq!(minutes(&ask(&mut world, Ask::default())), [], "no tick");
+    let revised = ask(&mut world, tick());
+    assert_eq!(minutes(&revised), [(0, "revised")]);
+    let is_first = |f: &&WindowFacts| f.id.start == START && f.id.period == Period::Minute;
+    let of_first = put_out(&revised).into_iter().find(is_first);
+    assert_eq!((of_first.unwrap().frames, of_first.unwrap().late), (5, 4));
     assert_eq!(minutes(&ask(&mut world, tick())), []);
-    assert_eq!(world.admission.ledger().late, 3);
+    world.play(&seen(0, 99, START + 14));
+    assert_eq!(minutes(&ask(&mut world, tick())), [(0, "revised again")]);
+    assert_eq!(world.admission.ledger().late, 5);
+}
+
+#[test]
+fn a_revision_says_what_had_closed_the_window() {
+    let mut world = world(Emission::Live);
+    world.play(&seen(0, 1, START));
+    ask(&mut world, end());
+    world.play(&seen(0, 1, START + 400));
+    world.play(&seen(0, 1, START + 1));
+    let joined = ask(&mut world, tick());
+    let of_first = put_out(&joined)
+        .into_iter()
+        .find(|f| f.id.start == START && f.id.period == Period::Minute);
+    assert!(matches!(
+        of_first.unwrap().stage,
+        Stage::Revised {
+            closed_by: ClosedBy::End,
+            revision: 1,
+            ..
+        }
+    ));
+}
+
+/// `seq` in the order of the records, over several ticks.
+#[test]
+fn finals_and_revisions_are_numbered_together_without_gaps() {
+    let mut world = world(Emission::Live);
+    let mut seqs = Vec::new();
+    for minute in 0..20 {
+        world.play(&seen(0, 1, START + 60 * minute));
+        world.play(&seen(0, 2, START + 60 * (minute / 2)));
+        world.play(&seen(0, 3, START));
+        let joined = ask(&mut world, tick());
+        seqs.extend(put_out(&joined).iter().filter_map(|f| match f.stage {
+            Stage::Provisional => None,
+            Stage::Final { seq, .. } | Stage::Revised { seq, .. } => Some(seq),
+        }));
+    }
+    assert!(seqs.len() > 40);
+    assert_eq!(seqs, (1..=seqs.len() as u64).collect::<Vec<_>>());
+}
+
+/// Between two ticks a final window grows, and then a leap in time ends its retention.
+#[test]
+fn the_last_revision_is_put_out_before_its_window_is_forgotten() {
+    for emission in [Emission::Live, Emission::Finals] {
+        let mut world = world(emission);
+        world.play(&seen(0, 1, START));
+        world.play(&seen(0, 1, START + 200));
+        ask(&mut world, tick());
+        world.play(&seen(0, 2, START + 1));
+        world.play(&seen(0, 1, START + 10 * HOUR_S));
+        let joined = ask(&mut world, Ask::default());
+        let joined: Vec<_> = joined.into_iter().collect();
+        let of_first = put_out(&joined)
+            .into_iter()
+            .rfind(|f| f.id.start == START && f.id.period == Period::Minute)
+            .unwrap();
+        assert_eq!((of_first.frames, word(of_first.stage)), (2, "revised"));
+        assert!(!world.window_ids().contains(&of_first.id));
+    }
+}
+
+#[test]
+fn finals_alone_leave_out_provisional_records_but_no_revision() {
+    let mut world = world(Emission::Finals);
+    world.play(&seen(0, 1, START));
+    assert_eq!(
+        put_out(&ask(&mut world, tick())),
+        Vec::<&WindowFacts>::new()
+    );
+    world.play(&seen(0, 1, START + 100));
+    assert_eq!(minutes(&ask(&mut world, tick())), [(0, "final")]);
+    world.play(&seen(0, 2, START + 1));
+    assert_eq!(minutes(&ask(&mut world, tick())), [(0, "revised")]);
+    assert_eq!(minutes(&ask(&mut world, end())), [(60, "end")]);
 }
 
 #[test]
@@ -129,7 +219,7 @@ fn a_window_that_first_appears_behind_the_watermark_is_final_at_the_next_barrier
     world.play(&seen(0, 1, START));
     assert_eq!(minutes(&ask(&mut world, tick())), [(0, "final")]);
     world.play(&seen(0, 2, START + 1));
-    assert_eq!(minutes(&ask(&mut world, tick())), []);
+    assert_eq!(minutes(&ask(&mut world, tick())), [(0, "revised")]);
 }
 
 #[test]
@@ -268,7 +358,7 @@ fn final_minutes(trial: &Trial) -> i64 {
     trial
         .finals
         .iter()
-        .filter(|(period, _)| *period == 0)
+        .filter(|((period, _), _)| *period == 0)
         .count() as i64
 }
 
@@ -314,9 +404,46 @@ fn exactly_as_many_windows_as_a_barrier_takes() {
             .into_iter()
             .map(|facts| match facts.stage {
                 Stage::Final { seq, .. } => seq,
-                Stage::Provisional => 0,
+                Stage::Provisional | Stage::Revised { .. } => 0,
             })
             .collect();
         assert_eq!(seqs, (1..=windows as u64).collect::<Vec<_>>());
     }
+}
+
+/// A barrier that closes many windows also forgets many others, each of which has a last word.
+#[test]
+fn a_barrier_with_finals_and_last_revisions_takes_no_more_windows_than_it_may() {
+    let windows = WINDOWS_PER_BARRIER as i64 * 3 / 4;
+    let mut build = build(Emission::Live);
+    build.rules.periods = Period::Minute.bit();
+    build.rules.retention_s = [60 * windows; 6];
+    let mut trial = Trial::new(&build, Zone::utc());
+    trial.play(&Step::Add {
+        start: 0,
+        unread: true,
+    });
+    for i in 0..windows {
+        trial.play(&seen(0, 1, START + 60 * i));
+    }
+    trial.barrier(end());
+    for i in 0..windows {
+        trial.play(&seen(0, 2, START + 60 * i));
+    }
+    // A second partition holds the watermark while the next ones open.
+    trial.play(&Step::Add {
+        start: 0,
+        unread: true,
+    });
+    trial.play(&seen(1, 1, START));
+    for i in 0..windows {
+        trial.play(&seen(0, 1, START + 60 * (2 * windows + i)));
+    }
+    trial.play(&seen(1, 1, START + 60 * 3 * windows));
+    trial.play(&seen(0, 1, START + 60 * 3 * windows));
+    trial.finish();
+    assert_eq!(
+        trial.finals.values().filter(|r| **r == 1).count() as i64,
+        windows
+    );
 }

@@ -9,6 +9,8 @@
 mod accuracy;
 mod calendar;
 mod catalog;
+mod clock;
+mod clock_flips;
 mod dice;
 mod oracle;
 mod outbox;

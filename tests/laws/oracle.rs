@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use headcount::engine::admit::Rules;
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::frame::{UserHash, Verdict};
+use headcount::limits::MAX_EVENT_TIME_S;
 
 use super::script::Step;
 use super::zone::Zone;
@@ -19,6 +20,7 @@ struct Partition {
     clock: Option<i64>,
     first_clock: Option<i64>,
     unread: bool,
+    idle: bool,
     finished: bool,
     offset: i64,
 }
@@ -31,7 +33,23 @@ struct Window {
     late: u64,
     changed: bool,
     closed: bool,
-    is_final: bool,
+    /// What closed it, and how often it was revised, once it is final.
+    last_word: Option<(Closed, u32)>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Closed {
+    EventTime,
+    Idle,
+    End,
+}
+
+/// What a window's record says of its place in the window's life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Said {
+    Provisional,
+    Final(Closed),
+    Revised(Closed, u32),
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -40,6 +58,8 @@ pub struct Counts {
     pub counted: u64,
     pub late: u64,
     pub ignored: u64,
+    pub quarantined: BTreeMap<&'static str, u64>,
+    pub pending: u64,
     pub rejected: BTreeMap<&'static str, u64>,
     pub expired: BTreeMap<usize, u64>,
 }
@@ -52,8 +72,7 @@ pub struct Due {
     pub frames: u64,
     pub late: u64,
     pub complete: bool,
-    pub is_final: bool,
-    pub by_event_time: bool,
+    pub said: Said,
 }
 
 /// What the barriers raised at one moment have to say, together.
@@ -70,7 +89,7 @@ pub struct Expected {
     pub trailing: Vec<(i64, Users)>,
     pub due: BTreeMap<Key, Due>,
     pub evicted: BTreeSet<Key>,
-    /// The `seq` of the first final among them.
+    /// The `seq` of the first final or revision among them.
     pub first_seq: u64,
 }
 
@@ -78,8 +97,9 @@ pub struct Expected {
 pub struct Oracle {
     zone: Zone,
     lateness_s: i64,
+    max_lateness_s: i64,
     retention_s: [i64; 6],
-    live: bool,
+    emission: Emission,
     periods: u8,
     partitions: Vec<Partition>,
     windows: BTreeMap<Key, Window>,
@@ -87,6 +107,7 @@ pub struct Oracle {
     counts: Counts,
     as_of: Option<i64>,
     watermark: Option<i64>,
+    walked: Option<i64>,
     ticks: u64,
     next_seq: u64,
 }
@@ -95,9 +116,10 @@ impl Oracle {
     pub fn new(zone: Zone, rules: &Rules) -> Self {
         Self {
             zone,
-            lateness_s: rules.lateness_s.into(),
+            lateness_s: rules.clock.lateness_s.into(),
+            max_lateness_s: rules.clock.max_lateness_s.into(),
             retention_s: rules.retention_s,
-            live: rules.emission == Emission::Live,
+            emission: rules.emission,
             periods: rules.periods,
             partitions: Vec::new(),
             windows: BTreeMap::new(),
@@ -105,6 +127,7 @@ impl Oracle {
             counts: Counts::default(),
             as_of: None,
             watermark: None,
+            walked: None,
             ticks: 0,
             next_seq: 1,
         }
@@ -117,11 +140,14 @@ impl Oracle {
                 clock: None,
                 first_clock: None,
                 unread,
+                idle: false,
                 finished: false,
                 offset: start,
             }),
             Step::Frame { partition, verdict } => self.frame(partition, verdict),
             Step::ReachEnd(partition) => self.partitions[partition].unread = false,
+            Step::Rest(partition) => self.partitions[partition].idle = true,
+            Step::Walk(second) => self.walk(second.into()),
             Step::Finish(partition) => {
                 self.partitions[partition].finished = true;
                 self.partitions[partition].unread = false;
@@ -134,6 +160,7 @@ impl Oracle {
 
     fn frame(&mut self, partition: usize, verdict: Verdict) {
         self.partitions[partition].offset += 1;
+        self.partitions[partition].idle = false;
         self.counts.read += 1;
         match verdict {
             Verdict::Rejected(reason) => {
@@ -146,6 +173,13 @@ impl Oracle {
 
     fn count(&mut self, partition: usize, user: UserHash, ts: i64) {
         let partition = &mut self.partitions[partition];
+        if partition
+            .clock
+            .is_some_and(|clock| clock - ts > self.max_lateness_s)
+        {
+            *self.counts.quarantined.entry("behind").or_default() += 1;
+            return;
+        }
         partition.clock = partition.clock.max(Some(ts));
         partition.first_clock = partition.first_clock.or(Some(ts));
         let late = ts < partition.clock.unwrap() - self.lateness_s;
@@ -171,7 +205,7 @@ impl Oracle {
                     late: 0,
                     changed: false,
                     closed: false,
-                    is_final: false,
+                    last_word: None,
                 });
             window.users.insert(user);
             window.frames += 1;
@@ -188,6 +222,24 @@ impl Oracle {
         self.watermark.is_some_and(|watermark| watermark >= second)
     }
 
+    /// Time walks on while nothing can come: everything that is still followed rests, and there is a time to walk from.
+    fn walk(&mut self, second: i64) {
+        let followed = self.partitions.iter().filter(|p| !p.finished);
+        if self.as_of.is_some() && followed.filter(|p| !p.idle).count() == 0 {
+            self.walked = self.walked.max(Some(second.min(MAX_EVENT_TIME_S.into())));
+        }
+    }
+
+    fn as_of(&self) -> Option<i64> {
+        self.as_of.max(self.walked)
+    }
+
+    /// The watermark of the records: it closes windows wherever it comes from.
+    fn closing(&self) -> Option<i64> {
+        self.watermark
+            .max(self.walked.map(|at| at - self.lateness_s))
+    }
+
     fn move_watermark(&mut self) {
         if self
             .partitions
@@ -196,7 +248,7 @@ impl Oracle {
         {
             return;
         }
-        let active = self.partitions.iter().filter(|p| !p.finished);
+        let active = self.partitions.iter().filter(|p| !p.finished && !p.idle);
         let slowest = active.filter_map(|p| p.clock).min();
         self.watermark = self
             .watermark
@@ -225,7 +277,7 @@ impl Oracle {
     /// What barriers raised now have to say; notes that they have said it.
     pub fn barrier(&mut self, ask: Ask) -> Expected {
         self.ticks += u64::from(ask.trailing);
-        let starts = self.zone.trailing(self.as_of.unwrap_or(0));
+        let starts = self.zone.trailing(self.as_of().unwrap_or(0));
         let trailing = starts.map(|start| {
             let inside = self.last_seen.iter().filter(|(_, last)| **last > start);
             (start, inside.map(|(user, _)| *user).collect())
@@ -233,8 +285,8 @@ impl Oracle {
         let mut expected = Expected {
             ask,
             tick: ask.trailing.then_some(self.ticks),
-            as_of: self.as_of,
-            watermark: self.watermark,
+            as_of: self.as_of(),
+            watermark: self.closing(),
             since: self.since(),
             counts: self.counts.clone(),
             offsets: self.partitions.iter().map(|p| p.offset).collect(),
@@ -253,44 +305,59 @@ impl Oracle {
         for key in &expected.evicted {
             self.windows.remove(key);
         }
-        let finals = expected.due.values().filter(|due| due.is_final).count();
-        self.next_seq += finals as u64;
+        let numbered = expected.due.values();
+        let numbered = numbered.filter(|due| due.said != Said::Provisional);
+        self.next_seq += numbered.count() as u64;
         expected
     }
 
     fn put_out(&mut self, key: Key, ask: Ask, expected: &mut Expected) {
         let complete = self.is_complete(key.1);
         let end = self.windows[&key].end;
-        let over = self.has_passed(end);
-        let expired = self.is_expired(key.0, end);
-        let live = self.live;
-        let window = self.windows.get_mut(&key).unwrap();
-        let (becomes_final, provisional);
-        if live {
-            becomes_final = (over || ask.end) && !window.closed && complete;
-            window.closed |= over || ask.end;
-            window.is_final |= becomes_final;
-            // What is about to be forgotten has its last word now.
-            let said = ask.changed || expired;
-            provisional = said && window.changed && !window.is_final;
-            window.changed &= !ask.changed;
+        let closed_by = if self.has_passed(end) {
+            Closed::EventTime
+        } else if self.closing().is_some_and(|at| at >= end) {
+            Closed::Idle
         } else {
-            becomes_final = expired || ask.end;
-            provisional = false;
-        }
-        if becomes_final || provisional {
+            Closed::End
+        };
+        let expired = self.is_expired(key.0, end);
+        let once = self.emission == Emission::Once;
+        let window = self.windows.get_mut(&key).unwrap();
+        let over = closed_by != Closed::End || ask.end;
+        let becomes_final = if once {
+            expired || ask.end
+        } else {
+            over && !window.closed && complete
+        };
+        window.closed |= over;
+        // What is about to be forgotten has its last word now.
+        let speaks = (ask.changed || expired) && window.changed && !once;
+        let said = match &mut window.last_word {
+            None if becomes_final => {
+                window.last_word = Some((closed_by, 0));
+                Some(Said::Final(closed_by))
+            }
+            Some((closed_by, revision)) if speaks => {
+                *revision += 1;
+                Some(Said::Revised(*closed_by, *revision))
+            }
+            None if speaks && self.emission == Emission::Live => Some(Said::Provisional),
+            _ => None,
+        };
+        if let Some(said) = said {
+            window.changed = false;
             let due = Due {
                 end,
                 users: window.users.clone(),
                 frames: window.frames,
                 late: window.late,
                 complete,
-                is_final: becomes_final,
-                by_event_time: over,
+                said,
             };
             expected.due.insert(key, due);
         }
-        if expired || (!live && ask.end) {
+        if expired || (once && ask.end) {
             expected.evicted.insert(key);
         }
     }

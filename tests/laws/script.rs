@@ -19,6 +19,10 @@ pub enum Step {
         verdict: Verdict,
     },
     ReachEnd(PartitionIndex),
+    /// A partition has been at its end for a while.
+    Rest(PartitionIndex),
+    /// Time walks on, if all partitions rest.
+    Walk(EventTime),
     Finish(PartitionIndex),
     Pass(PartitionIndex),
     Barrier(Ask),
@@ -42,6 +46,8 @@ pub struct Traffic {
     pub barrier_once_in: usize,
     /// Whether some partitions are joined behind their first offset, or while the others are being read.
     pub joins: bool,
+    /// Whether partitions rest now and then, and time walks on while all do.
+    pub idles: bool,
 }
 
 pub fn uid(user: usize) -> UserHash {
@@ -82,6 +88,9 @@ impl Traffic {
             if from_zero[partition] && dice.once_in(200) {
                 steps.push(Step::ReachEnd(partition));
             }
+            if self.idles && dice.once_in(60) {
+                self.idle(&times, &mut steps, dice);
+            }
             if times.len() > 1 && dice.once_in(self.frames) {
                 finished[partition] = true;
                 steps.push(Step::Finish(partition));
@@ -110,6 +119,22 @@ impl Traffic {
             unread: joined || dice.once_in(2),
         });
         !joined
+    }
+
+    /// Some partitions rest, or all of them; then time may walk on, now and then further than the frames that follow.
+    fn idle(&self, times: &[i64], steps: &mut Vec<Step>, dice: &mut Dice) {
+        let all = dice.once_in(2);
+        let resting = (0..times.len()).filter(|_| all || dice.once_in(2));
+        steps.extend(resting.collect::<Vec<_>>().into_iter().map(Step::Rest));
+        for _ in 0..dice.below(4) {
+            let latest = times.iter().max().copied().unwrap_or(self.from);
+            let walked = latest + dice.pick(&[-60, 0, 30, 64, 65, 400, HOUR_S, 7 * HOUR_S, DAY_S]);
+            let walked = walked.clamp(MIN_EVENT_TIME_S.into(), u32::MAX.into());
+            steps.push(Step::Walk(EventTime::try_from(walked).unwrap()));
+            if dice.once_in(2) {
+                steps.push(Step::Barrier(tick()));
+            }
+        }
     }
 
     fn frame(&self, partition: PartitionIndex, time: &mut i64, dice: &mut Dice) -> Step {

@@ -67,6 +67,7 @@ fn traffic(dice: &mut Dice) -> Traffic {
         late_once_in: 10,
         barrier_once_in: 250,
         joins: false,
+        idles: dice.once_in(2),
     }
 }
 

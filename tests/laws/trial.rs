@@ -15,7 +15,7 @@ use headcount::engine::sketch::share::Share;
 use headcount::limits::{MAX_EVENT_TIME_S, PAGES, WINDOWS_PER_BARRIER};
 
 use super::dice::Dice;
-use super::oracle::{Counts, Due, Expected, Key, Oracle};
+use super::oracle::{Closed, Counts, Due, Expected, Key, Oracle, Said};
 use super::script::{Step, Traffic};
 use super::world::{Build, DAY_S, Joined, Pace, World, precision, rules};
 use super::zone::Zone;
@@ -59,7 +59,8 @@ pub struct Trial {
     /// What is expected of barriers under way, and how many barriers say it.
     expected: VecDeque<(Expected, usize)>,
     joined: VecDeque<Joined>,
-    pub finals: BTreeSet<Key>,
+    /// Windows that are final, and how often they were revised.
+    pub finals: BTreeMap<Key, u32>,
     pub checked: usize,
 }
 
@@ -71,7 +72,7 @@ impl Trial {
             precision: build.precision,
             expected: VecDeque::new(),
             joined: VecDeque::new(),
-            finals: BTreeSet::new(),
+            finals: BTreeMap::new(),
             checked: 0,
         }
     }
@@ -184,25 +185,35 @@ impl Trial {
             "{facts:?}"
         );
         assert_eq!(facts.complete, due.complete, "{facts:?}");
-        let stage = if due.is_final {
-            assert!(self.finals.insert(key(facts.id)), "final twice: {facts:?}");
-            assert!(due.complete, "a final of an incomplete window: {facts:?}");
-            let closed_by = if due.by_event_time {
-                ClosedBy::EventTime
-            } else {
-                ClosedBy::End
-            };
+        let key = key(facts.id);
+        let mut next_seq = || {
             *seq += 1;
-            Stage::Final {
-                seq: *seq - 1,
-                closed_by,
+            *seq - 1
+        };
+        let stage = match due.said {
+            Said::Provisional => {
+                let is_final = self.finals.contains_key(&key);
+                assert!(!is_final, "after its final: {facts:?}");
+                Stage::Provisional
             }
-        } else {
-            assert!(
-                !self.finals.contains(&key(facts.id)),
-                "after its final: {facts:?}"
-            );
-            Stage::Provisional
+            Said::Final(by) => {
+                let before = self.finals.insert(key, 0);
+                assert_eq!(before, None, "final twice: {facts:?}");
+                assert!(due.complete, "a final of an incomplete window: {facts:?}");
+                Stage::Final {
+                    seq: next_seq(),
+                    closed_by: closed_by(by),
+                }
+            }
+            Said::Revised(by, revision) => {
+                let last = self.finals.insert(key, revision);
+                assert_eq!(last, Some(revision - 1), "no final, or a gap: {facts:?}");
+                Stage::Revised {
+                    seq: next_seq(),
+                    closed_by: closed_by(by),
+                    revision,
+                }
+            }
         };
         assert_eq!(facts.stage, stage, "{facts:?}");
     }
@@ -218,12 +229,22 @@ impl Trial {
     }
 }
 
+fn closed_by(by: Closed) -> ClosedBy {
+    match by {
+        Closed::EventTime => ClosedBy::EventTime,
+        Closed::Idle => ClosedBy::Idle,
+        Closed::End => ClosedBy::End,
+    }
+}
+
 fn counts(ledger: &Ledger) -> Counts {
     Counts {
         read: ledger.read,
         counted: ledger.counted,
         late: ledger.late,
         ignored: ledger.ignored,
+        quarantined: ledger.quarantined().map(|(q, n)| (q.name(), n)).collect(),
+        pending: ledger.pending,
         rejected: ledger.rejected().map(|(r, n)| (r.name(), n)).collect(),
         expired: ledger.expired().map(|(p, n)| (p as usize, n)).collect(),
     }
@@ -231,7 +252,8 @@ fn counts(ledger: &Ledger) -> Counts {
 
 fn any_rules(zone: &str, emission: Emission, dice: &mut Dice) -> Rules {
     let mut rules = rules(zone, emission);
-    rules.lateness_s = dice.pick(&[0, 5, 5, 3_600]);
+    rules.clock.lateness_s = dice.pick(&[0, 5, 5, 3_600]);
+    rules.clock.max_lateness_s = dice.pick(&[u32::MAX, u32::MAX, 3_600, 40 * 86_400]);
     rules.periods = if dice.once_in(4) {
         dice.below(64) as u8
     } else {
@@ -245,11 +267,19 @@ fn any_rules(zone: &str, emission: Emission, dice: &mut Dice) -> Rules {
     rules
 }
 
-/// Plays scripts of many kinds; returns how many comparisons were made.
-fn play_all(seeds: Range<u64>, emission: Emission, joins: bool, pace: Pace) -> usize {
+#[derive(Debug, Default)]
+struct Played {
+    /// Comparisons made.
+    checked: usize,
+    revisions: u32,
+    quarantined: u64,
+}
+
+/// Plays scripts of many kinds.
+fn play_all(seeds: Range<u64>, emission: Emission, joins: bool, pace: Pace) -> Played {
     let zones = ["UTC", "Europe/Zurich", "Asia/Kathmandu", "America/St_Johns"];
     let oracles = zones.map(Zone::named);
-    let mut checked = 0;
+    let mut played = Played::default();
     for seed in seeds {
         let mut dice = Dice::new(seed);
         // Mostly a few days before the clocks change in Europe; else the first and the last days of event time.
@@ -280,33 +310,51 @@ fn play_all(seeds: Range<u64>, emission: Emission, joins: bool, pace: Pace) -> u
             late_once_in: dice.pick(&[3, 20]),
             barrier_once_in: dice.pick(&[10, 60, 300]),
             joins,
+            idles: emission != Emission::Once && dice.once_in(2),
         };
         let mut trial = Trial::new(&build, oracles[zone].clone());
         for step in traffic.script(&mut dice) {
             trial.play(&step);
         }
         trial.finish();
-        checked += trial.checked;
+        played.checked += trial.checked;
+        played.revisions += trial.finals.values().sum::<u32>();
+        let ledger = trial.world.admission.ledger();
+        played.quarantined += ledger.quarantined().map(|(_, n)| n).sum::<u64>();
     }
-    checked
+    played
 }
 
 #[test]
 fn live_records_say_what_the_oracle_says_at_exactly_their_offsets() {
-    assert!(play_all(0..40, Emission::Live, false, Pace::Ragged) > 1_000);
+    let played = play_all(0..40, Emission::Live, false, Pace::Ragged);
+    assert!(played.checked > 1_000, "{played:?}");
+    assert!(played.revisions > 1_000, "{played:?}");
+    assert!(played.quarantined > 100, "{played:?}");
 }
 
 #[test]
 fn live_records_say_the_same_when_the_shards_lag_until_the_end() {
-    assert!(play_all(100..130, Emission::Live, false, Pace::Lagging) > 700);
+    assert!(play_all(100..130, Emission::Live, false, Pace::Lagging).checked > 700);
 }
 
 #[test]
 fn live_records_stay_true_when_partitions_are_joined_in_their_midst() {
-    assert!(play_all(200..250, Emission::Live, true, Pace::Ragged) > 1_000);
+    assert!(play_all(200..250, Emission::Live, true, Pace::Ragged).checked > 1_000);
+}
+
+#[test]
+fn without_the_provisional_records_finals_and_revisions_are_the_same() {
+    for (seeds, joins) in [(400..430, false), (430..450, true)] {
+        let played = play_all(seeds, Emission::Finals, joins, Pace::Ragged);
+        assert!(played.checked > 500, "{played:?}");
+        assert!(played.revisions > 200, "{played:?}");
+    }
 }
 
 #[test]
 fn a_finished_input_puts_out_each_window_once_with_the_oracles_numbers() {
-    assert!(play_all(300..340, Emission::Once, false, Pace::Ragged) > 1_000);
+    let played = play_all(300..340, Emission::Once, false, Pace::Ragged);
+    assert!(played.checked > 1_000, "{played:?}");
+    assert_eq!(played.revisions, 0);
 }

@@ -1,13 +1,13 @@
 //! Whose clock the watermark waits for, and from when on windows are complete.
 
-use headcount::engine::admit::{Admission, PartitionIndex};
+use headcount::engine::admit::{Admission, Admitted, PartitionIndex};
 use headcount::engine::barrier::{Snapshot, Stage};
 use headcount::engine::calendar::{Period, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::frame::{Reject, Verdict};
 
 use super::script::uid;
-use super::world::{rules, tick};
+use super::world::{at, rules, tick};
 
 /// Noon of a day in UTC.
 const NOON: u32 = 1_774_612_800;
@@ -17,14 +17,14 @@ fn admission() -> Admission {
 }
 
 fn see(admission: &mut Admission, partition: PartitionIndex, ts: u32) {
-    let next = admission.next_offset(partition) + 1;
-    let taken = admission.admit(partition, next, Verdict::Seen(uid(ts as usize), ts));
-    assert_eq!(taken.unwrap().ts, ts);
+    let arrival = at(partition, admission.next_offset(partition));
+    let admitted = admission.admit(arrival, Verdict::Seen(uid(ts as usize), ts));
+    assert!(matches!(admitted, Admitted::Counted(sighting) if sighting.ts == ts));
 }
 
 fn reject(admission: &mut Admission, partition: PartitionIndex) {
-    let next = admission.next_offset(partition) + 1;
-    admission.admit(partition, next, Verdict::Rejected(Reject::Json));
+    let arrival = at(partition, admission.next_offset(partition));
+    admission.admit(arrival, Verdict::Rejected(Reject::Json));
 }
 
 fn snapshot(admission: &mut Admission) -> Snapshot {

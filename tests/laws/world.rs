@@ -4,15 +4,17 @@
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use headcount::engine::admit::{Admission, PartitionIndex, Rules};
+use headcount::engine::admit::{Admission, Admitted, Arrival, PartitionIndex, Rules};
 use headcount::engine::barrier::{Answer, Question, Snapshot};
 use headcount::engine::calendar::{Calendar, Period, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
+use headcount::engine::clock::ClockRules;
 use headcount::engine::frame::{Sighting, Verdict};
 use headcount::engine::report::record::{Coalesced, ProcessRecord, Recorder, Service};
 use headcount::engine::route::{Router, page_ranges};
 use headcount::engine::shard::Shard;
 use headcount::engine::sketch::Precision;
+use headcount::limits::MAX_JUMP_MAX_S;
 use jiff::tz::TimeZoneDatabase;
 
 use super::dice::Dice;
@@ -113,8 +115,8 @@ impl World {
                 None
             }
             Step::Frame { partition, verdict } => {
-                let next = self.admission.next_offset(partition) + 1;
-                self.feed(partition, next, verdict);
+                let offset = self.admission.next_offset(partition);
+                self.feed(at(partition, offset), verdict);
                 let due = self.admission.housekeeping_is_due();
                 due.then(|| (Ask::default(), self.barrier(Ask::default())))
             }
@@ -122,8 +124,17 @@ impl World {
                 self.admission.reach_end(partition);
                 None
             }
+            Step::Rest(partition) => {
+                self.admission.rest(partition);
+                None
+            }
+            Step::Walk(second) => {
+                self.admission.walk_to(second);
+                None
+            }
             Step::Finish(partition) => {
                 self.admission.finish(partition);
+                self.settle();
                 None
             }
             Step::Pass(partition) => {
@@ -137,10 +148,24 @@ impl World {
         raised
     }
 
-    pub fn feed(&mut self, partition: PartitionIndex, next_offset: i64, verdict: Verdict) {
-        let Some(sighting) = self.admission.admit(partition, next_offset, verdict) else {
-            return;
-        };
+    pub fn feed(&mut self, arrival: Arrival, verdict: Verdict) -> Admitted {
+        let admitted = self.admission.admit(arrival, verdict);
+        // What was decided about frames before it counts before it.
+        self.settle();
+        if let Admitted::Counted(sighting) = admitted {
+            self.record(sighting);
+        }
+        admitted
+    }
+
+    fn settle(&mut self) {
+        let settled: Vec<_> = self.admission.take_settled().collect();
+        for sighting in settled.into_iter().filter_map(|s| s.outcome.ok()) {
+            self.record(sighting);
+        }
+    }
+
+    fn record(&mut self, sighting: Sighting) {
         if let Some(shard) = self.router.push(sighting) {
             self.send_batch(shard);
         }
@@ -299,11 +324,27 @@ pub fn calendar(zone: &str) -> Calendar {
     Calendar::new(TimeZoneDatabase::bundled().get(zone).unwrap(), zone)
 }
 
-/// All periods, 5 s of lateness; minutes kept for 6 hours, hours for 3 days, the rest for 60 days.
+/// Where a frame comes from that no broker vouches for.
+pub fn at(partition: PartitionIndex, offset: i64) -> Arrival {
+    Arrival {
+        partition,
+        offset,
+        appended: None,
+    }
+}
+
+/// Every frame is believed at once, whatever it says.
+pub const CREDULOUS: ClockRules = ClockRules {
+    lateness_s: 5,
+    max_lateness_s: u32::MAX,
+    max_jump_s: MAX_JUMP_MAX_S as u32,
+};
+
+/// All periods, 5 s of lateness, every frame believed; minutes kept for 6 hours, hours for 3 days, the rest for 60 days.
 pub fn rules(zone: &str, emission: Emission) -> Rules {
     Rules {
         calendar: calendar(zone),
-        lateness_s: 5,
+        clock: CREDULOUS,
         retention_s: [
             6 * HOUR_S,
             3 * DAY_S,
