@@ -1,5 +1,6 @@
 //! A shard: one worker's pages of every sketch.
 
+use std::mem;
 use std::ops::Range;
 
 use super::barrier::{Answer, Question};
@@ -78,7 +79,8 @@ impl Shard {
             if let Some(kept) = self.windows.get_mut(*id)
                 && let Kept::Warm(share) = kept
             {
-                *kept = Kept::Packed(share.pack());
+                let empty = Share::new(self.precision, self.pages.clone());
+                *kept = Kept::Packed(mem::replace(share, empty).pack());
             }
         }
         answer
@@ -88,7 +90,7 @@ impl Shard {
         let mut tally = Tally::default();
         match self.windows.get(id) {
             Some(Kept::Warm(share)) => share.tally(&mut tally),
-            Some(Kept::Packed(packed)) => packed.unpack().tally(&mut tally),
+            Some(Kept::Packed(packed)) => packed.tally(&mut tally),
             None => Share::new(self.precision, self.pages.clone()).tally(&mut tally),
         }
         tally

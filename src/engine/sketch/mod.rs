@@ -5,6 +5,7 @@
 //! are still exact, every register, every estimate. Order, repetition and the number of workers leave no trace.
 
 pub mod estimate;
+mod few;
 pub mod page;
 pub mod share;
 

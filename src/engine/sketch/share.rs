@@ -1,10 +1,10 @@
 //! A worker's share of one sketch: a contiguous run of its pages.
 
-use std::mem;
 use std::ops::Range;
 
 use super::Precision;
 use super::estimate::Tally;
+use super::few::{Few, Inserted};
 use super::page::Page;
 use crate::engine::frame::UserHash;
 
@@ -17,8 +17,15 @@ const PACK_LEVEL: i32 = 1;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Share {
     precision: Precision,
-    first: usize,
-    pages: Vec<Page>,
+    pages: Range<usize>,
+    users: Held,
+}
+
+/// How a share holds its users; which of the two depends on their set alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Held {
+    Few(Few),
+    Pages(Vec<Page>),
 }
 
 impl Share {
@@ -27,38 +34,80 @@ impl Share {
     pub fn new(precision: Precision, pages: Range<usize>) -> Self {
         Self {
             precision,
-            first: pages.start,
-            pages: vec![Page::default(); pages.len()],
+            pages,
+            users: Held::Few(Few::default()),
         }
     }
 
     /// Records a user whose page is in this share.
     pub fn insert(&mut self, hash: UserHash) -> bool {
-        let page = self.precision.place(hash).page;
-        self.pages[page - self.first].insert(hash, self.precision)
+        if let Held::Few(few) = &mut self.users {
+            match few.insert(hash, self.precision, self.pages.len()) {
+                Inserted::Known => return false,
+                Inserted::New => return true,
+                Inserted::NoRoom => {}
+            }
+        }
+        let (precision, first) = (self.precision, self.pages.start);
+        let page = precision.place(hash).page - first;
+        self.spread()[page].insert(hash, precision)
+    }
+
+    /// The share's pages, made of the list if it is one.
+    fn spread(&mut self) -> &mut Vec<Page> {
+        if let Held::Few(few) = &self.users {
+            let mut pages = vec![Page::default(); self.pages.len()];
+            for hash in few.hashes(self.precision) {
+                let page = self.precision.place(hash).page - self.pages.start;
+                pages[page].insert(hash, self.precision);
+            }
+            self.users = Held::Pages(pages);
+        }
+        match &mut self.users {
+            Held::Pages(pages) => pages,
+            Held::Few(_) => unreachable!("it was spread above"),
+        }
     }
 
     /// The union with the same share of another sketch.
     pub fn merge(&mut self, other: &Self) {
         assert_eq!(
-            (self.precision, self.first, self.pages.len()),
-            (other.precision, other.first, other.pages.len()),
+            (self.precision, &self.pages),
+            (other.precision, &other.pages),
             "only like shares are merged"
         );
-        for (ours, theirs) in self.pages.iter_mut().zip(&other.pages) {
-            ours.merge(theirs, self.precision);
+        match &other.users {
+            Held::Few(few) => {
+                for hash in few.hashes(self.precision) {
+                    self.insert(hash);
+                }
+            }
+            Held::Pages(theirs) => {
+                let precision = self.precision;
+                for (ours, theirs) in self.spread().iter_mut().zip(theirs) {
+                    ours.merge(theirs, precision);
+                }
+            }
         }
     }
 
     /// Adds this share's pages to a tally.
     pub fn tally(&self, tally: &mut Tally) {
-        for page in &self.pages {
-            match page {
-                Page::Exact(hashes) => {
-                    tally.add_exact_page(hashes.iter().copied(), self.precision);
-                }
-                Page::Registers(registers) => {
-                    tally.add_register_page(registers);
+        match &self.users {
+            Held::Few(few) => {
+                let registers = self.pages.len() * self.precision.page_registers();
+                tally.add_exact_registers(few.users(), few.ranks(self.precision), registers);
+            }
+            Held::Pages(pages) => {
+                for page in pages {
+                    match page {
+                        Page::Exact(hashes) => {
+                            tally.add_exact_page(hashes.iter().copied(), self.precision);
+                        }
+                        Page::Registers(registers) => {
+                            tally.add_register_page(registers);
+                        }
+                    }
                 }
             }
         }
@@ -67,55 +116,71 @@ impl Share {
     /// Appends the canonical bytes (docs/FORMAT.md): page after page, an exact one as its count and its hashes in
     /// ascending order, another as 255 and its registers. Equal sets give equal bytes.
     pub fn write_canonical(&self, out: &mut Vec<u8>) {
-        for page in &self.pages {
-            match page {
-                Page::Exact(hashes) => {
-                    let mut hashes = hashes.clone();
-                    hashes.sort_unstable();
-                    // At most 128 hashes (p = 18), far from the tag.
-                    out.push(hashes.len() as u8);
-                    for hash in hashes {
-                        out.extend_from_slice(&hash.0.to_le_bytes());
-                    }
+        match &self.users {
+            Held::Few(few) => {
+                for hashes in few.pages(self.pages.clone(), self.precision) {
+                    write_exact(&hashes, out);
                 }
-                Page::Registers(registers) => {
-                    out.push(REGISTERS_TAG);
-                    out.extend_from_slice(registers);
+            }
+            Held::Pages(pages) => {
+                for page in pages {
+                    match page {
+                        Page::Exact(hashes) => {
+                            let mut hashes = hashes.clone();
+                            hashes.sort_unstable();
+                            write_exact(&hashes, out);
+                        }
+                        Page::Registers(registers) => {
+                            out.push(REGISTERS_TAG);
+                            out.extend_from_slice(registers);
+                        }
+                    }
                 }
             }
         }
     }
 
-    /// The share at rest: compressed if that pays, otherwise trimmed. Leaves a share without pages.
+    fn has_registers(&self) -> bool {
+        match &self.users {
+            Held::Few(_) => false,
+            Held::Pages(pages) => pages.iter().any(|p| matches!(p, Page::Registers(_))),
+        }
+    }
+
+    /// The share at rest: compressed if that pays, otherwise trimmed.
     #[must_use]
-    pub fn pack(&mut self) -> Packed {
-        if self.pages.iter().any(|p| matches!(p, Page::Registers(_))) {
+    pub fn pack(mut self) -> Packed {
+        if self.has_registers() {
             let mut bytes = Vec::new();
             self.write_canonical(&mut bytes);
             // Compressing memory to memory fails only for want of memory; then the share stays as it is.
             if let Ok(packed) = zstd::bulk::compress(&bytes, PACK_LEVEL) {
                 return Packed::Compressed {
                     precision: self.precision,
-                    pages: self.first..self.first + self.pages.len(),
+                    pages: self.pages,
                     canonical_bytes: bytes.len(),
                     zstd: packed.into_boxed_slice(),
                 };
             }
         }
-        let mut pages = mem::take(&mut self.pages);
-        for page in &mut pages {
-            if let Page::Exact(hashes) = page {
-                hashes.shrink_to_fit();
+        match &mut self.users {
+            Held::Few(few) => few.trim(),
+            Held::Pages(pages) => {
+                for page in pages {
+                    if let Page::Exact(hashes) = page {
+                        hashes.shrink_to_fit();
+                    }
+                }
             }
         }
-        Packed::Trimmed(Self { pages, ..*self })
+        Packed::Trimmed(self)
     }
 
-    /// Reads what [`Self::write_canonical`] wrote. `None` if the bytes are anything else.
+    /// Reads what [`Self::write_canonical`] wrote of a share with registers. `None` if the bytes are anything else.
     fn read_canonical(precision: Precision, pages: Range<usize>, bytes: &[u8]) -> Option<Self> {
-        let mut share = Self::new(precision, pages);
+        let mut read = vec![Page::default(); pages.len()];
         let mut rest = bytes;
-        for page in &mut share.pages {
+        for page in &mut read {
             let (tag, after) = rest.split_first()?;
             let length = match *tag {
                 REGISTERS_TAG => precision.page_registers(),
@@ -131,7 +196,20 @@ impl Share {
                 Page::Exact(hashes.collect())
             };
         }
+        let share = Self {
+            precision,
+            pages,
+            users: Held::Pages(read),
+        };
         rest.is_empty().then_some(share)
+    }
+}
+
+fn write_exact(ascending: &[UserHash], out: &mut Vec<u8>) {
+    // At most 128 hashes (p = 18), far from the tag.
+    out.push(ascending.len() as u8);
+    for hash in ascending {
+        out.extend_from_slice(&hash.0.to_le_bytes());
     }
 }
 
@@ -154,6 +232,14 @@ pub enum Packed {
 }
 
 impl Packed {
+    /// Adds the share's pages to a tally.
+    pub fn tally(&self, tally: &mut Tally) {
+        match self {
+            Self::Trimmed(share) => share.tally(tally),
+            Self::Compressed { .. } => self.unpack().tally(tally),
+        }
+    }
+
     /// The share as it was before packing.
     #[must_use]
     pub fn unpack(&self) -> Share {
