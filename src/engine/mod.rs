@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod decode;
 pub mod frame;
 pub mod ledger;
+mod offsets;
 pub mod report;
 pub mod route;
 pub mod shard;
