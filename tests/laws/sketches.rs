@@ -121,6 +121,9 @@ proptest! {
         let of_page = |page| users.iter().filter(|u| precision(p).place(**u).page == page).count();
         let has_registers = FEW.into_iter().any(|page| of_page(page) > limit);
         prop_assert_eq!(has_registers, matches!(packed, Packed::Compressed { .. }));
+        let mut written = Vec::new();
+        packed.write_canonical(&mut written);
+        prop_assert_eq!(written, bytes(&a));
         let unpacked = packed.unpack();
         prop_assert_eq!(bytes(&unpacked), bytes(&a));
         prop_assert_eq!(tally(&unpacked), tally(&a));

@@ -12,20 +12,20 @@ use crate::limits::FEW_HASHES_PER_PAGE;
 /// Room that a list begins with: quiet minutes seldom need more, and growing costs more than the room.
 const FIRST_HASHES: usize = 16;
 
-/// Distinct users in the order of page, register and, within a register, falling rank.
+/// Distinct users in the order of [`Precision::turned`].
 ///
 /// Invariants: 1. Every page's users are at most [`Precision::page_hashes`], so each page of it is an exact one. 2. The
 /// list is at most [`FEW_HASHES_PER_PAGE`] times the pages of its share. Whether both hold depends on the set alone.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(super) struct Few {
-    /// Hashes turned so that the register stands on top.
+    /// Hashes as [`Precision::turned`], ascending.
     keys: Vec<u64>,
 }
 
 impl Few {
     /// Records a user; returns whether that was news. Past the bounds the list asks to be turned into pages.
     pub(super) fn insert(&mut self, hash: UserHash, p: Precision, pages: usize) -> Inserted {
-        let key = key(hash, p);
+        let key = p.turned(hash);
         let Err(at) = self.keys.binary_search(&key) else {
             return Inserted::Known;
         };
@@ -57,11 +57,10 @@ impl Few {
         self.keys.len()
     }
 
-    /// The greatest rank of each register that was hit.
+    /// The greatest rank of each register that was hit: the first of its run.
     pub(super) fn ranks(&self, p: Precision) -> impl Iterator<Item = u8> {
         let register = move |key: u64| key >> (u64::BITS - u32::from(p.bits()));
         let runs = self.keys.chunk_by(move |a, b| register(*a) == register(*b));
-        // Within a register the least hash has the most leading zeros.
         runs.map(move |run| p.place(hash(run[0], p)).rank)
     }
 
@@ -97,10 +96,6 @@ pub(super) enum Inserted {
     New,
     /// The list is as long as may be, or a page of it.
     NoRoom,
-}
-
-fn key(hash: UserHash, p: Precision) -> u64 {
-    hash.0.rotate_right(u32::from(p.bits()))
 }
 
 fn hash(key: u64, p: Precision) -> UserHash {

@@ -64,6 +64,13 @@ impl Precision {
         64 - self.0 + 1
     }
 
+    /// A hash turned so that the register stands on top. In this order users go by page and register, and within a
+    /// register by falling rank, since of two hashes the lesser has no fewer zeros in front.
+    #[must_use]
+    pub(crate) fn turned(self, hash: UserHash) -> u64 {
+        hash.0.rotate_right(self.0.into())
+    }
+
     /// Where in the sketch a user is recorded.
     #[must_use]
     pub fn place(self, hash: UserHash) -> Place {

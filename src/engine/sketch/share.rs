@@ -100,14 +100,7 @@ impl Share {
             }
             Held::Pages(pages) => {
                 for page in pages {
-                    match page {
-                        Page::Exact(hashes) => {
-                            tally.add_exact_page(hashes.iter().copied(), self.precision);
-                        }
-                        Page::Registers(registers) => {
-                            tally.add_register_page(registers);
-                        }
-                    }
+                    page.tally(self.precision, tally);
                 }
             }
         }
@@ -140,7 +133,8 @@ impl Share {
         }
     }
 
-    fn has_registers(&self) -> bool {
+    /// Whether packing would compress it.
+    pub(crate) fn has_registers(&self) -> bool {
         match &self.users {
             Held::Few(_) => false,
             Held::Pages(pages) => pages.iter().any(|p| matches!(p, Page::Registers(_))),
@@ -193,7 +187,9 @@ impl Share {
             } else {
                 let (hashes, _) = body.as_chunks::<8>();
                 let hashes = hashes.iter().map(|h| UserHash(u64::from_le_bytes(*h)));
-                Page::Exact(hashes.collect())
+                let mut hashes: Vec<_> = hashes.collect();
+                hashes.sort_unstable_by_key(|hash| precision.turned(*hash));
+                Page::Exact(hashes)
             };
         }
         let share = Self {
@@ -203,6 +199,11 @@ impl Share {
         };
         rest.is_empty().then_some(share)
     }
+}
+
+fn decompress(zstd: &[u8], canonical_bytes: usize) -> Vec<u8> {
+    zstd::bulk::decompress(zstd, canonical_bytes)
+        .expect("a share packed by this process decompresses")
 }
 
 fn write_exact(ascending: &[UserHash], out: &mut Vec<u8>) {
@@ -236,24 +237,35 @@ impl Packed {
     pub fn tally(&self, tally: &mut Tally) {
         match self {
             Self::Trimmed(share) => share.tally(tally),
-            Self::Compressed { .. } => self.unpack().tally(tally),
+            Self::Compressed { .. } => self.clone().unpack().tally(tally),
+        }
+    }
+
+    /// Appends the share's canonical bytes.
+    pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        match self {
+            Self::Trimmed(share) => share.write_canonical(out),
+            Self::Compressed {
+                canonical_bytes,
+                zstd,
+                ..
+            } => out.extend(decompress(zstd, *canonical_bytes)),
         }
     }
 
     /// The share as it was before packing.
     #[must_use]
-    pub fn unpack(&self) -> Share {
+    pub fn unpack(self) -> Share {
         match self {
-            Self::Trimmed(share) => share.clone(),
+            Self::Trimmed(share) => share,
             Self::Compressed {
                 precision,
                 pages,
                 canonical_bytes,
                 zstd,
             } => {
-                let bytes = zstd::bulk::decompress(zstd, *canonical_bytes)
-                    .expect("a share packed by this process decompresses");
-                Share::read_canonical(*precision, pages.clone(), &bytes)
+                let bytes = decompress(&zstd, canonical_bytes);
+                Share::read_canonical(precision, pages, &bytes)
                     .expect("a share packed by this process reads back")
             }
         }
