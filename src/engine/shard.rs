@@ -9,7 +9,8 @@ use super::calendar::{Calendar, Period, WindowId};
 use super::frame::Sighting;
 use super::sketch::Precision;
 use super::sketch::estimate::Tally;
-use super::sketch::share::{Packed, Share};
+use super::sketch::packed::{Packed, Packer};
+use super::sketch::share::Share;
 use super::trailing::Trailing;
 use super::windows::WindowMap;
 use crate::limits::RESTING_WINDOWS;
@@ -24,10 +25,10 @@ enum Kept {
 }
 
 impl Kept {
-    fn into_share(self) -> Share {
+    fn into_share(self, packer: &mut Packer) -> Share {
         match self {
             Self::Warm(share) | Self::Resting(_, share) => share,
-            Self::Packed(packed) => packed.unpack(),
+            Self::Packed(packed) => packer.unpack(packed),
         }
     }
 }
@@ -43,6 +44,7 @@ pub struct Shard {
     /// rests under another number, or not at all.
     resting: VecDeque<(u64, WindowId)>,
     rests: u64,
+    packer: Packer,
 }
 
 impl Shard {
@@ -56,6 +58,7 @@ impl Shard {
             windows: WindowMap::new(calendar),
             resting: VecDeque::new(),
             rests: 0,
+            packer: Packer::default(),
         }
     }
 
@@ -78,7 +81,7 @@ impl Shard {
         });
         if !matches!(kept, Kept::Warm(_)) {
             let nobody = Kept::Warm(Share::new(precision, pages.clone()));
-            *kept = Kept::Warm(mem::replace(kept, nobody).into_share());
+            *kept = Kept::Warm(mem::replace(kept, nobody).into_share(&mut self.packer));
         }
         match kept {
             Kept::Warm(share) => share,
@@ -113,7 +116,7 @@ impl Shard {
                 *kept = Kept::Resting(self.rests, share);
                 self.resting.push_back((self.rests, id));
             }
-            Kept::Warm(share) => *kept = Kept::Packed(share.pack()),
+            Kept::Warm(share) => *kept = Kept::Packed(self.packer.pack(share)),
             other => *kept = other,
         }
         while self.resting.len() > RESTING_WINDOWS {
@@ -130,15 +133,16 @@ impl Shard {
         };
         if matches!(kept, Kept::Resting(current, _) if *current == rest) {
             let nobody = Kept::Warm(Share::new(self.precision, self.pages.clone()));
-            *kept = Kept::Packed(mem::replace(kept, nobody).into_share().pack());
+            let share = mem::replace(kept, nobody).into_share(&mut self.packer);
+            *kept = Kept::Packed(self.packer.pack(share));
         }
     }
 
-    fn tally(&self, id: WindowId) -> Tally {
+    fn tally(&mut self, id: WindowId) -> Tally {
         let mut tally = Tally::default();
         match self.windows.get(id) {
             Some(Kept::Warm(share) | Kept::Resting(_, share)) => share.tally(&mut tally),
-            Some(Kept::Packed(packed)) => packed.tally(&mut tally),
+            Some(Kept::Packed(packed)) => self.packer.tally(packed, &mut tally),
             None => Share::new(self.precision, self.pages.clone()).tally(&mut tally),
         }
         tally

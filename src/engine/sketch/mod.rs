@@ -6,6 +6,7 @@
 
 pub mod estimate;
 mod few;
+pub mod packed;
 pub mod page;
 pub mod share;
 

@@ -9,9 +9,7 @@ use super::page::Page;
 use crate::engine::frame::UserHash;
 
 /// Tag of an exact page in the canonical bytes: the number of its hashes. This one says "registers".
-const REGISTERS_TAG: u8 = u8::MAX;
-/// zstd level of a packed share: level 1 packs a dense page to about 3.1 bits a register.
-const PACK_LEVEL: i32 = 1;
+pub(super) const REGISTERS_TAG: u8 = u8::MAX;
 
 /// The pages `pages` of one sketch.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -141,22 +139,9 @@ impl Share {
         }
     }
 
-    /// The share at rest: compressed if that pays, otherwise trimmed.
+    /// Gives back what was reserved and not used.
     #[must_use]
-    pub fn pack(mut self) -> Packed {
-        if self.has_registers() {
-            let mut bytes = Vec::new();
-            self.write_canonical(&mut bytes);
-            // Compressing memory to memory fails only for want of memory; then the share stays as it is.
-            if let Ok(packed) = zstd::bulk::compress(&bytes, PACK_LEVEL) {
-                return Packed::Compressed {
-                    precision: self.precision,
-                    pages: self.pages,
-                    canonical_bytes: bytes.len(),
-                    zstd: packed.into_boxed_slice(),
-                };
-            }
-        }
+    pub(super) fn trimmed(mut self) -> Self {
         match &mut self.users {
             Held::Few(few) => few.trim(),
             Held::Pages(pages) => {
@@ -167,43 +152,26 @@ impl Share {
                 }
             }
         }
-        Packed::Trimmed(self)
+        self
     }
 
-    /// Reads what [`Self::write_canonical`] wrote of a share with registers. `None` if the bytes are anything else.
-    fn read_canonical(precision: Precision, pages: Range<usize>, bytes: &[u8]) -> Option<Self> {
-        let mut read = vec![Page::default(); pages.len()];
-        let mut rest = bytes;
-        for page in &mut read {
-            let (tag, after) = rest.split_first()?;
-            let length = match *tag {
-                REGISTERS_TAG => precision.page_registers(),
-                count => usize::from(count) * size_of::<UserHash>(),
-            };
-            let (body, after) = after.split_at_checked(length)?;
-            rest = after;
-            *page = if *tag == REGISTERS_TAG {
-                Page::Registers(body.into())
-            } else {
-                let (hashes, _) = body.as_chunks::<8>();
-                let hashes = hashes.iter().map(|h| UserHash(u64::from_le_bytes(*h)));
-                let mut hashes: Vec<_> = hashes.collect();
-                hashes.sort_unstable_by_key(|hash| precision.turned(*hash));
-                Page::Exact(hashes)
-            };
-        }
-        let share = Self {
+    /// A share of these pages, some of which have registers.
+    pub(super) fn of_pages(precision: Precision, pages: Range<usize>, read: Vec<Page>) -> Self {
+        assert_eq!(pages.len(), read.len(), "a share has all of its pages");
+        Self {
             precision,
             pages,
             users: Held::Pages(read),
-        };
-        rest.is_empty().then_some(share)
+        }
     }
-}
 
-fn decompress(zstd: &[u8], canonical_bytes: usize) -> Vec<u8> {
-    zstd::bulk::decompress(zstd, canonical_bytes)
-        .expect("a share packed by this process decompresses")
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    pub(super) fn pages(&self) -> Range<usize> {
+        self.pages.clone()
+    }
 }
 
 fn write_exact(ascending: &[UserHash], out: &mut Vec<u8>) {
@@ -211,63 +179,5 @@ fn write_exact(ascending: &[UserHash], out: &mut Vec<u8>) {
     out.push(ascending.len() as u8);
     for hash in ascending {
         out.extend_from_slice(&hash.0.to_le_bytes());
-    }
-}
-
-/// A share of a window that nobody is expected to visit soon.
-#[derive(Debug, Clone)]
-pub enum Packed {
-    /// Exact pages only: nothing to gain by compressing hashes.
-    Trimmed(Share),
-    /// The canonical bytes, compressed.
-    Compressed {
-        /// Of the share.
-        precision: Precision,
-        /// Of the share.
-        pages: Range<usize>,
-        /// Length of the canonical bytes.
-        canonical_bytes: usize,
-        /// The compressed canonical bytes.
-        zstd: Box<[u8]>,
-    },
-}
-
-impl Packed {
-    /// Adds the share's pages to a tally.
-    pub fn tally(&self, tally: &mut Tally) {
-        match self {
-            Self::Trimmed(share) => share.tally(tally),
-            Self::Compressed { .. } => self.clone().unpack().tally(tally),
-        }
-    }
-
-    /// Appends the share's canonical bytes.
-    pub fn write_canonical(&self, out: &mut Vec<u8>) {
-        match self {
-            Self::Trimmed(share) => share.write_canonical(out),
-            Self::Compressed {
-                canonical_bytes,
-                zstd,
-                ..
-            } => out.extend(decompress(zstd, *canonical_bytes)),
-        }
-    }
-
-    /// The share as it was before packing.
-    #[must_use]
-    pub fn unpack(self) -> Share {
-        match self {
-            Self::Trimmed(share) => share,
-            Self::Compressed {
-                precision,
-                pages,
-                canonical_bytes,
-                zstd,
-            } => {
-                let bytes = decompress(&zstd, canonical_bytes);
-                Share::read_canonical(precision, pages, &bytes)
-                    .expect("a share packed by this process reads back")
-            }
-        }
     }
 }
