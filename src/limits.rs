@@ -27,6 +27,12 @@ pub const PRECISION_MAX: u8 = 18;
 pub const PRECISION_DEFAULT: u8 = 17;
 /// Pages of registers in one sketch. A worker owns whole pages, so this also bounds the number of workers.
 pub const PAGES: usize = 256;
+/// Users a page, on the average over its share, up to which a share keeps one list instead of pages. A page's header
+/// costs as much as three hashes, and a longer list costs more to keep in order.
+pub const FEW_HASHES_PER_PAGE: usize = 2;
+/// Closed windows of many users that a worker leaves unpacked although nobody visited them lately: late frames come to
+/// the same few again, and packing costs a thousand times more than a visit.
+pub const RESTING_WINDOWS: usize = 16;
 /// Most worker threads (`--threads`).
 pub const MAX_THREADS: usize = 64;
 

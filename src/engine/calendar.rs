@@ -1,10 +1,13 @@
 //! Calendar windows in a time zone, and where the trailing ones start.
 
+use std::sync::Arc;
+
 use jiff::civil::{Date, Weekday};
-use jiff::tz::{Offset, TimeZone};
+use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 
 use super::frame::EventTime;
+use super::offsets::{DAY_S, KNOWN_S, Offsets, Stretch, civil, days, rfc3339};
 
 /// The six lengths of calendar window.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -104,6 +107,8 @@ impl Bounds {
 pub struct Calendar {
     zone: TimeZone,
     name: String,
+    offsets: Arc<Offsets>,
+    is_utc: bool,
 }
 
 impl Calendar {
@@ -111,6 +116,8 @@ impl Calendar {
     #[must_use]
     pub fn new(zone: TimeZone, name: &str) -> Self {
         Self {
+            offsets: Arc::new(Offsets::new(&zone)),
+            is_utc: zone == TimeZone::UTC,
             zone,
             name: name.to_owned(),
         }
@@ -142,55 +149,38 @@ impl Calendar {
         }
     }
 
+    /// Only a change of the offset cuts a window; a change of the zone's abbreviation does not.
     fn clock_window(&self, ts: i64, length: i64) -> Bounds {
-        let at = timestamp(ts);
-        let offset = self.zone.to_offset(at);
-        let start = ts - (ts + i64::from(offset.seconds())).rem_euclid(length);
-        let mut bounds = Bounds {
-            start,
-            end: start + length,
-        };
-        // Only a change of the offset cuts a window; a change of the zone's abbreviation does not.
-        let mut cursor = at;
-        while let Some(next) = self.zone.following(cursor).next() {
-            cursor = next.timestamp();
-            if cursor.as_second() >= bounds.end {
-                break;
-            }
-            if next.offset() != offset {
-                bounds.end = cursor.as_second();
-                break;
-            }
+        let Stretch {
+            start: since,
+            end: until,
+            offset_s,
+        } = self.offsets.at(ts);
+        let start = ts - (ts + offset_s).rem_euclid(length);
+        Bounds {
+            start: start.max(since),
+            end: (start + length).min(until),
         }
-        if let Some(last) = self.last_change(at, bounds.start) {
-            bounds.start = last;
-        }
-        bounds
-    }
-
-    /// The last change of the offset that is after `start` and not after `at`.
-    fn last_change(&self, at: Timestamp, start: i64) -> Option<i64> {
-        let now = self.zone.to_offset(at);
-        // `preceding` is strict, and a change exactly at `at` counts.
-        let mut cursor = timestamp(at.as_second() + 1);
-        while let Some(previous) = self.zone.preceding(cursor).next() {
-            cursor = previous.timestamp();
-            let second = cursor.as_second();
-            if second <= start {
-                return None;
-            }
-            if self.offset_before(second) != now {
-                return Some(second);
-            }
-        }
-        None
-    }
-
-    fn offset_before(&self, second: i64) -> Offset {
-        self.zone.to_offset(timestamp(second - 1))
     }
 
     fn date_window(&self, period: Period, ts: i64) -> Bounds {
+        // Far from any change of the offset, midnights are a matter of arithmetic.
+        let stretch = self.offsets.at(ts);
+        let (first, next) = local_days(period, ts + stretch.offset_s);
+        let bounds = Bounds {
+            start: first * DAY_S - stretch.offset_s,
+            end: next * DAY_S - stretch.offset_s,
+        };
+        let far = stretch.start.saturating_add(DAY_S) <= bounds.start
+            && bounds.end <= stretch.end.saturating_sub(DAY_S);
+        if far {
+            bounds
+        } else {
+            self.date_window_near_change(period, ts)
+        }
+    }
+
+    fn date_window_near_change(&self, period: Period, ts: i64) -> Bounds {
         let date = self.zone.to_datetime(timestamp(ts)).date();
         let (first, length) = match period {
             Period::Week => {
@@ -248,13 +238,45 @@ impl Calendar {
     /// A second as RFC 3339 in the zone; `Z` in UTC, and where the zone is off by a fraction of a minute.
     #[must_use]
     pub fn rfc3339(&self, second: i64) -> String {
+        if !KNOWN_S.contains(&second) {
+            return self.rfc3339_far_off(second);
+        }
+        let offset_s = self.offsets.at(second).offset_s;
+        // RFC 3339 has no seconds in an offset (Liberia until 1972): rounded, the time would read back wrong.
+        if self.is_utc || offset_s % 60 != 0 {
+            return rfc3339(second, None);
+        }
+        rfc3339(second + offset_s, Some(offset_s))
+    }
+
+    fn rfc3339_far_off(&self, second: i64) -> String {
         let at = timestamp(second);
         let offset = self.zone.to_offset(at);
-        // RFC 3339 has no seconds in an offset (Liberia until 1972): rounded, the time would read back wrong.
-        if self.zone == TimeZone::UTC || offset.seconds() % 60 != 0 {
+        if self.is_utc || offset.seconds() % 60 != 0 {
             return at.to_string();
         }
         at.display_with_offset(offset).to_string()
+    }
+}
+
+/// The first local day of the window that holds a local second, and the first of the next one, in days since 1970.
+fn local_days(period: Period, local: i64) -> (i64, i64) {
+    let day = local.div_euclid(DAY_S);
+    let (year, _, of_month) = civil(day);
+    match period {
+        Period::Week => {
+            // 1 January 1970 was a Thursday.
+            let monday = day - (day + 3).rem_euclid(7);
+            (monday, monday + 7)
+        }
+        Period::Month => {
+            let first = day - (of_month - 1);
+            // No month has more than 31 days, so this falls into the next one.
+            let next = first + 31;
+            (first, next - (civil(next).2 - 1))
+        }
+        Period::Year => (days(year, 1, 1), days(year + 1, 1, 1)),
+        _ => (day, day + 1),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod decode;
 pub mod frame;
 pub mod ledger;
+mod offsets;
 pub mod report;
 pub mod route;
 pub mod shard;

@@ -10,6 +10,7 @@
 //!
 //! The same users give the same answer here and in a calendar window, bit for bit.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 
 use super::frame::{EventTime, Sighting, UserHash};
@@ -60,11 +61,12 @@ impl Trailing {
             self.newest[rank] = vec![0; self.pages];
         }
         let second = &mut row[page * registers + place.register];
-        *second = (*second).max(sighting.ts);
+        let before = *second;
+        *second = before.max(sighting.ts);
         let newest = &mut self.newest[rank][page];
         *newest = (*newest).max(sighting.ts);
         let kept = self.precision.page_hashes() + 1;
-        self.latest[page].record(sighting.hash, sighting.ts, kept);
+        self.latest[page].record(sighting.hash, sighting.ts, before, kept);
     }
 
     /// Adds this share to the tallies of the windows that start after these seconds.
@@ -148,66 +150,48 @@ impl Trailing {
 /// come back only with a later second, so nothing is lost by forgetting it.
 #[derive(Debug, Clone, Default)]
 struct LatestUsers {
-    hashes: Vec<UserHash>,
-    seconds: Vec<EventTime>,
-    /// Index of the least pair once the list is full.
-    least: usize,
+    /// Ascending: a stream mostly in order takes from the front and adds near the back.
+    pairs: VecDeque<(EventTime, UserHash)>,
 }
 
 impl LatestUsers {
-    fn record(&mut self, hash: UserHash, ts: EventTime, kept: usize) {
-        if self.hashes.len() < kept {
-            if let Some(i) = self.position(hash) {
-                self.seconds[i] = self.seconds[i].max(ts);
-            } else {
-                self.hashes.push(hash);
-                self.seconds.push(ts);
-            }
-            if self.hashes.len() == kept {
-                self.find_least();
-            }
+    /// `before` is the latest second that was known of the user's register and rank. No sighting of the user can be
+    /// later than that, which mostly tells without a search that the list does not hold the user.
+    fn record(&mut self, hash: UserHash, ts: EventTime, before: EventTime, kept: usize) {
+        if self.pairs.is_empty() {
+            self.pairs.reserve_exact(kept);
+        }
+        let is_full = self.pairs.len() == kept;
+        let least = self.pairs.front().copied().unwrap_or((0, UserHash(0)));
+        if is_full && (ts, hash) <= least {
             return;
         }
-        let least = (self.seconds[self.least], self.hashes[self.least]);
-        if (ts, hash) <= least {
-            return;
+        let known = (before >= least.0)
+            .then(|| self.pairs.iter().position(|(_, known)| *known == hash))
+            .flatten();
+        match known {
+            Some(i) if ts <= self.pairs[i].0 => return,
+            Some(i) => drop(self.pairs.remove(i)),
+            None if is_full => drop(self.pairs.pop_front()),
+            None => {}
         }
-        if let Some(i) = self.position(hash) {
-            let later = ts > self.seconds[i];
-            self.seconds[i] = self.seconds[i].max(ts);
-            if later && i == self.least {
-                self.find_least();
-            }
-        } else {
-            self.hashes[self.least] = hash;
-            self.seconds[self.least] = ts;
-            self.find_least();
-        }
-    }
-
-    fn position(&self, hash: UserHash) -> Option<usize> {
-        self.hashes.iter().position(|h| *h == hash)
-    }
-
-    fn find_least(&mut self) {
-        let pairs = self.seconds.iter().zip(&self.hashes).enumerate();
-        self.least = pairs.min_by_key(|(_, pair)| *pair).map_or(0, |(i, _)| i);
+        let behind = self.pairs.iter().rev();
+        let later = behind.take_while(|pair| **pair > (ts, hash)).count();
+        self.pairs.insert(self.pairs.len() - later, (ts, hash));
     }
 
     fn after(&self, start: EventTime) -> impl Iterator<Item = UserHash> {
-        let pairs = self.hashes.iter().zip(&self.seconds);
-        pairs.filter(move |(_, s)| **s > start).map(|(h, _)| *h)
+        let from = self.pairs.len() - self.users_after(start);
+        self.pairs.range(from..).map(|(_, hash)| *hash)
     }
 
     fn users_after(&self, start: EventTime) -> usize {
-        self.seconds.iter().filter(|s| **s > start).count()
+        self.pairs.len() - self.pairs.partition_point(|(second, _)| *second <= start)
     }
 
     fn write_canonical(&self, out: &mut Vec<u8>) {
-        let mut pairs: Vec<_> = self.seconds.iter().zip(&self.hashes).collect();
-        pairs.sort_unstable();
-        out.extend_from_slice(&(pairs.len() as u16).to_le_bytes());
-        for (second, hash) in pairs.into_iter().rev() {
+        out.extend_from_slice(&(self.pairs.len() as u16).to_le_bytes());
+        for (second, hash) in self.pairs.iter().rev() {
             out.extend_from_slice(&second.to_le_bytes());
             out.extend_from_slice(&hash.0.to_le_bytes());
         }

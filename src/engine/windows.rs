@@ -27,6 +27,8 @@ pub struct WindowMap<T> {
     slots: Vec<Option<T>>,
     free: Vec<usize>,
     cache: [[Cached; WAYS]; Period::ALL.len()],
+    /// The way of each period that was looked up last: nearly always the one that is wanted again.
+    hot: [usize; Period::ALL.len()],
 }
 
 impl<T> WindowMap<T> {
@@ -39,12 +41,19 @@ impl<T> WindowMap<T> {
             slots: Vec::new(),
             free: Vec::new(),
             cache: [[EMPTY; WAYS]; Period::ALL.len()],
+            hot: [0; Period::ALL.len()],
         }
     }
 
     fn cached(&mut self, period: Period, ts: EventTime) -> &mut Cached {
-        let way = (ts / period.grain_s()) as usize % WAYS;
-        let cached = &mut self.cache[period as usize][way];
+        let (ways, hot) = (
+            &mut self.cache[period as usize],
+            &mut self.hot[period as usize],
+        );
+        if !ways[*hot % WAYS].bounds.contains(i64::from(ts)) {
+            *hot = (ts / period.grain_s()) as usize % WAYS;
+        }
+        let cached = &mut ways[*hot % WAYS];
         if !cached.bounds.contains(i64::from(ts)) {
             let bounds = self.calendar.window(period, ts);
             let id = WindowId {

@@ -59,6 +59,22 @@ impl Tally {
         self.histogram[0] += (p.page_registers() - hit) as u32;
     }
 
+    /// Adds so many registers, of all of whose users the number and the greatest ranks are known.
+    pub(super) fn add_exact_registers(
+        &mut self,
+        users: usize,
+        ranks: impl Iterator<Item = u8>,
+        registers: usize,
+    ) {
+        self.hashes += users as u64;
+        let mut empty = registers as u32;
+        for rank in ranks {
+            self.histogram[usize::from(rank) % VALUES] += 1;
+            empty -= 1;
+        }
+        self.histogram[0] += empty;
+    }
+
     /// Adds a page whose users are known by its registers only.
     pub fn add_register_page(&mut self, registers: &[u8]) {
         self.all_exact = false;

@@ -5,6 +5,8 @@
 //! are still exact, every register, every estimate. Order, repetition and the number of workers leave no trace.
 
 pub mod estimate;
+mod few;
+pub mod packed;
 pub mod page;
 pub mod share;
 
@@ -61,6 +63,13 @@ impl Precision {
     #[must_use]
     pub fn max_rank(self) -> u8 {
         64 - self.0 + 1
+    }
+
+    /// A hash turned so that the register stands on top. In this order users go by page and register, and within a
+    /// register by falling rank, since of two hashes the lesser has no fewer zeros in front.
+    #[must_use]
+    pub(crate) fn turned(self, hash: UserHash) -> u64 {
+        hash.0.rotate_right(self.0.into())
     }
 
     /// Where in the sketch a user is recorded.

@@ -1,7 +1,11 @@
 //! One page of a sketch: a small set of plain hashes until they would cost more than registers.
 
 use super::Precision;
+use super::estimate::Tally;
 use crate::engine::frame::UserHash;
+
+/// Room that an exact page begins with: growing to it step by step cost more than the room.
+const FIRST_HASHES: usize = 8;
 
 /// A page of registers, or the exact set of the few users that fell into it.
 ///
@@ -10,7 +14,7 @@ use crate::engine::frame::UserHash;
 /// [`Precision::page_registers`] bytes, and registers only grow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Page {
-    /// Distinct hashes, in no order.
+    /// Distinct hashes in the order of [`Precision::turned`]: by register, the greatest rank first.
     Exact(Vec<UserHash>),
     /// One rank a register, 0 where nobody was seen.
     Registers(Box<[u8]>),
@@ -27,11 +31,15 @@ impl Page {
     pub fn insert(&mut self, hash: UserHash, p: Precision) -> bool {
         match self {
             Self::Exact(hashes) => {
-                if hashes.contains(&hash) {
+                let turned = p.turned(hash);
+                let Err(at) = hashes.binary_search_by_key(&turned, |h| p.turned(*h)) else {
                     return false;
-                }
+                };
                 if hashes.len() < p.page_hashes() {
-                    hashes.push(hash);
+                    if hashes.capacity() == 0 {
+                        hashes.reserve_exact(FIRST_HASHES.min(p.page_hashes()));
+                    }
+                    hashes.insert(at, hash);
                 } else {
                     let mut registers = registers_of(hashes, p);
                     raise(&mut registers, hash, p);
@@ -61,6 +69,18 @@ impl Page {
                     }
                 }
             }
+        }
+    }
+
+    /// Adds the page to a tally.
+    pub fn tally(&self, p: Precision, tally: &mut Tally) {
+        match self {
+            Self::Exact(hashes) => {
+                let runs = hashes.chunk_by(|a, b| p.place(*a).register == p.place(*b).register);
+                let ranks = runs.map(|run| p.place(run[0]).rank);
+                tally.add_exact_registers(hashes.len(), ranks, p.page_registers());
+            }
+            Self::Registers(registers) => tally.add_register_page(registers),
         }
     }
 

@@ -7,12 +7,25 @@ use serde::Serialize;
 use super::Printer;
 use crate::engine::report::record::{StatsRecord, WindowRecord};
 
-pub(super) struct Json(pub(super) Box<dyn Write + Send>);
+pub(super) struct Json {
+    out: Box<dyn Write + Send>,
+    /// A line is put together here: handing each of its many pieces to the stream cost as much as making them.
+    line: Vec<u8>,
+}
 
 impl Json {
+    pub(super) fn new(out: Box<dyn Write + Send>) -> Self {
+        Self {
+            out,
+            line: Vec::new(),
+        }
+    }
+
     fn line(&mut self, record: &impl Serialize) -> io::Result<()> {
-        serde_json::to_writer(&mut self.0, record)?;
-        self.0.write_all(b"\n")
+        self.line.clear();
+        serde_json::to_writer(&mut self.line, record)?;
+        self.line.push(b'\n');
+        self.out.write_all(&self.line)
     }
 }
 
@@ -23,6 +36,6 @@ impl Printer for Json {
 
     fn finish(&mut self, stats: &StatsRecord) -> io::Result<()> {
         self.line(stats)?;
-        self.0.flush()
+        self.out.flush()
     }
 }

@@ -31,7 +31,7 @@ pub trait Printer: Send {
 pub fn printer(format: Format, out: Box<dyn Write + Send>) -> Box<dyn Printer> {
     match format {
         Format::Table => Box::new(table::Table::new(out)),
-        Format::Json => Box::new(json::Json(out)),
+        Format::Json => Box::new(json::Json::new(out)),
         Format::Csv => Box::new(csv::Csv::new(out)),
     }
 }
