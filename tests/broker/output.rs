@@ -192,7 +192,7 @@ fn of_two_words_on_a_window_that_are_under_way_the_newer_one_stays() {
     let word = |text: &str| Outgoing {
         kind: Kind::Provisional(id),
         key: String::new(),
-        payload: text.into(),
+        payload: Some(text.into()),
     };
     let mut outbox = Outbox::default();
     let hand_over = |outbox: &mut Outbox| {
@@ -207,6 +207,6 @@ fn of_two_words_on_a_window_that_are_under_way_the_newer_one_stays() {
     outbox.give_back(older);
     outbox.give_back(newer);
     let (_, payload) = hand_over(&mut outbox).expect("one of them is tried again");
-    assert_eq!(payload, b"newer");
+    assert_eq!(payload.unwrap(), b"newer");
     assert_eq!(hand_over(&mut outbox), None);
 }

@@ -13,13 +13,13 @@ fn put(outbox: &mut Outbox, kind: Kind, text: &str) {
     outbox.put(Outgoing {
         kind,
         key: String::new(),
-        payload: text.into(),
+        payload: Some(text.into()),
     });
 }
 
 fn hand_over(outbox: &mut Outbox) -> Option<(Ticket, String)> {
     let (ticket, record) = outbox.hand_over()?;
-    Some((ticket, String::from_utf8(record.payload.clone()).unwrap()))
+    Some((ticket, String::from_utf8(record.payload.clone().unwrap()).unwrap()))
 }
 
 #[test]
