@@ -184,10 +184,11 @@ impl Admission {
         let fate = partition
             .clock
             .judge(claim, arrival.appended, &mut self.fates);
-        self.follow_clock(arrival.partition, before);
+        // Before the watermark follows: a frame does not expire because it had to wait.
         if !self.fates.is_empty() {
             self.settle_fates(arrival.partition);
         }
+        self.follow_clock(arrival.partition, before);
         match fate.map(|fate| self.conclude(claim, fate)) {
             None => Admitted::Held,
             Some(Ok(sighting)) => Admitted::Counted(sighting),
@@ -320,8 +321,8 @@ impl Admission {
         let finished = &mut self.partitions[partition];
         let before = finished.clock.now();
         finished.clock.settle(&mut self.fates);
-        self.follow_clock(partition, before);
         self.settle_fates(partition);
+        self.follow_clock(partition, before);
         self.partitions[partition].finished = true;
         self.partitions[partition].unread = false;
         self.advance_watermark();

@@ -56,6 +56,12 @@ pub struct Frames {
     pub late: u64,
     /// Frames of nobody.
     pub ignored: u64,
+    /// Good frames whose time is not believed.
+    #[serde(default)]
+    pub quarantined: u64,
+    /// Good frames that wait for others to confirm their time.
+    #[serde(default)]
+    pub pending: u64,
     /// Rejected frames by reason.
     pub rejected: BTreeMap<String, u64>,
 }
@@ -161,7 +167,7 @@ pub struct Window {
     pub users: u64,
     /// Frames counted in it.
     pub frames: u64,
-    /// `provisional` or `final`.
+    /// `provisional`, `final` or `revised`.
     pub state: String,
     /// The job's name.
     pub job: String,

@@ -48,6 +48,13 @@ pub fn tick(model: &Model, out: &mut dyn Write) -> io::Result<()> {
             rejected(&tick.frames.rejected, usize::MAX)
         )?;
     }
+    let doubtful = [
+        ("quarantined", tick.frames.quarantined),
+        ("pending", tick.frames.pending),
+    ];
+    for (what, n) in doubtful.into_iter().filter(|(_, n)| *n > 0) {
+        writeln!(out, "  {what} {}", grouped(n))?;
+    }
     writeln!(out)?;
     out.flush()
 }

@@ -335,13 +335,22 @@ fn draw_service(frame: &mut Frame<'_>, area: Rect, model: &Model, now_ms: u64, t
 fn draw_ledger(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let Some(tick) = model.tick() else { return };
     let frames = &tick.frames;
-    let kept = format!(
-        "read {} = counted {} + ignored {} + rejected ",
+    let mut kept = format!(
+        "read {} = counted {} + ignored {} + ",
         grouped(frames.read),
         grouped(frames.counted),
         grouped(frames.ignored)
     );
-    let style = if frames.rejected.is_empty() {
+    for (what, n) in [
+        ("quarantined", frames.quarantined),
+        ("pending", frames.pending),
+    ] {
+        if n > 0 {
+            kept += &format!("{what} {} + ", grouped(n));
+        }
+    }
+    kept += "rejected ";
+    let style = if frames.rejected.is_empty() && frames.quarantined == 0 {
         Style::new()
     } else {
         theme.warning()

@@ -196,7 +196,8 @@ impl<'a> Reflected<'a> {
         let late = self.counted.iter().filter(|s| s.late).count();
         let expected = serde_json::json!({
             "read": self.read, "counted": self.counted.len(), "late": late,
-            "expired": {}, "ignored": 0, "rejected": self.rejected,
+            "expired": {}, "ignored": 0, "quarantined": 0,
+            "quarantined_by": {}, "pending": 0, "rejected": self.rejected,
         });
         assert_eq!(*record.get(path), expected, "{}", record.text);
     }

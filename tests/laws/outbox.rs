@@ -19,7 +19,10 @@ fn put(outbox: &mut Outbox, kind: Kind, text: &str) {
 
 fn hand_over(outbox: &mut Outbox) -> Option<(Ticket, String)> {
     let (ticket, record) = outbox.hand_over()?;
-    Some((ticket, String::from_utf8(record.payload.clone().unwrap()).unwrap()))
+    Some((
+        ticket,
+        String::from_utf8(record.payload.clone().unwrap()).unwrap(),
+    ))
 }
 
 #[test]

@@ -227,7 +227,10 @@ mod tests {
     fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
         let mut out = Vec::new();
         while let Some((ticket, record)) = outbox.hand_over() {
-            out.push((ticket, String::from_utf8(record.payload.clone().unwrap()).unwrap()));
+            out.push((
+                ticket,
+                String::from_utf8(record.payload.clone().unwrap()).unwrap(),
+            ));
         }
         out
     }

@@ -65,6 +65,12 @@ impl Table {
         if frames.ignored > 0 {
             parts.push(format!("{} ignored", grouped(frames.ignored)));
         }
+        for (reason, n) in &frames.quarantined_by.0 {
+            parts.push(format!("{} quarantined ({reason})", grouped(*n)));
+        }
+        if frames.pending > 0 {
+            parts.push(format!("{} pending", grouped(frames.pending)));
+        }
         for (reason, n) in &frames.rejected.0 {
             parts.push(format!("{} rejected ({reason})", grouped(*n)));
         }

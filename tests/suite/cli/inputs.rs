@@ -287,7 +287,8 @@ fn a_million_rejected_lines_slow_it_down_and_no_more() {
     let (stdout, stderr) = fed.finish();
     let stats: Value = serde_json::from_str(&stdout).unwrap();
     let each = LINES / 5;
-    let expected = json!({"read": LINES, "counted": 0, "late": 0, "expired": {}, "ignored": 0,
+    let expected = json!({"read": LINES, "counted": 0, "late": 0, "expired": {}, "ignored": 0, "quarantined": 0,
+        "quarantined_by": {}, "pending": 0,
         "rejected": {"empty": each, "json": 2 * each, "uid_type": each, "ts_type": each}});
     assert_eq!(stats["frames"], expected);
     // A minute is far more than it takes.
