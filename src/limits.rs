@@ -84,7 +84,8 @@ pub const CLOCK_VOTES: usize = 48;
 /// Votes ahead of a partition's clock that move it on, however far. So at most one frame less waits for others to
 /// confirm it.
 pub const CLOCK_QUORUM: usize = 36;
-/// Frames of a partition after which its clock is established by the majority of them.
+/// Frames of a partition from which on its clock is established if five sixths of them agree. At [`CLOCK_VOTES`] frames
+/// the majority decides.
 pub const CLOCK_START: usize = 12;
 /// Frames of a partition after which one that waits is refuted.
 pub const HELD_FRAMES_MAX: u64 = 192;

@@ -3,12 +3,14 @@
 //! The last 48 frames near the present have a *vote* on it. Their median plus a robust spread is the *fence*. What is
 //! not ahead of clock or fence is counted at once; what is ahead waits in the *pen*. When 36 of the votes are ahead of
 //! the clock, time has passed on and the clock is established anew among them; a frame that 48 votes or 192 frames
-//! after it have not confirmed was wrong. docs/DESIGN.md argues for the rule and says what it cannot catch.
+//! after it have not confirmed was wrong. At the start frames wait until there are 12 and five sixths of them agree, or
+//! until there are 48. docs/DESIGN.md argues for the rule and says what it cannot catch.
 //!
 //! Everything is decided from the partition's frames, in their order, and from nothing else.
 //!
 //! Invariants: 1. The clock never falls. 2. Every frame that waits is ahead of the clock and has a vote; every other
-//! vote belongs to a counted frame and is not ahead of it. 3. At most 35 frames wait.
+//! vote belongs to a counted frame and is not ahead of it. 3. At most 35 frames wait, before the clock is first established
+//! at most 47.
 
 mod votes;
 
@@ -16,7 +18,7 @@ use std::collections::VecDeque;
 
 use self::votes::{Vote, Votes};
 use super::frame::{EventTime, UserHash};
-use crate::limits::{CLOCK_QUORUM, CLOCK_START, HELD_FRAMES_MAX, MAX_JUMP_MAX_S};
+use crate::limits::{CLOCK_QUORUM, CLOCK_VOTES, HELD_FRAMES_MAX, MAX_JUMP_MAX_S};
 
 /// What a clock goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -146,7 +148,7 @@ impl PartitionClock {
                 return Some(fate);
             }
             self.hold(claim, arrival, settled);
-            if self.votes.len() == CLOCK_START {
+            if self.votes.len() == CLOCK_VOTES || self.votes.agree(self.rules.max_jump_s) {
                 self.establish(settled);
             }
             return None;

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::frame::EventTime;
-use crate::limits::CLOCK_VOTES;
+use crate::limits::{CLOCK_START, CLOCK_VOTES};
 
 /// Multiples of the median absolute deviation that a fence is away from the median. Of evenly spaced frames the
 /// newest is 2 deviations away, so the next may come after a pause of 4: as long as all the votes took together.
@@ -126,6 +126,20 @@ impl Votes {
             };
         }
         u64::from(max_jump_s).max(DEVIATIONS * u64::from(deviation))
+    }
+}
+
+impl Votes {
+    /// Whether there are enough votes to say what time it is, and five sixths of them lie within the reach of their median.
+    pub(super) fn agree(&self, max_jump_s: u32) -> bool {
+        let all = self.len();
+        if all < CLOCK_START {
+            return false;
+        }
+        let (median, reach) = (self.median(all), self.reach(all, max_jump_s));
+        let near = self.sorted[..all].iter();
+        let near = near.filter(|ts| u64::from(ts.abs_diff(median)) <= reach);
+        6 * near.count() >= 5 * all
     }
 }
 
