@@ -53,6 +53,16 @@ fn what_makes_no_sense_about_time_is_refused_in_a_sentence() {
                 2,
                 &["--forget", "--output - has none"],
             ),
+        ],
+    );
+}
+
+#[test]
+fn frames_that_do_not_count_go_nowhere_where_something_is_already() {
+    let dir = folder();
+    check_all(
+        dir.path(),
+        &[
             (
                 "run --quarantine-topic users",
                 2,
