@@ -162,7 +162,7 @@ impl PartitionClock {
             // What it released came before it, and may have moved the clock.
             return Some(self.count_unless_behind(claim.ts));
         }
-        if witnessed || u64::from(claim.ts) <= self.fence() {
+        if witnessed || self.is_believable(claim.ts) {
             self.vote(claim.ts, arrival, settled);
             let fate = self.believe(claim.ts);
             self.release(settled);
@@ -249,12 +249,22 @@ impl PartitionClock {
         u64::from(self.votes.median(counted)) + reach
     }
 
+    /// Whether a frame is not ahead of the fence. The fence is no less than the allowed jump away from the median, which
+    /// mostly settles it.
+    fn is_believable(&self, ts: EventTime) -> bool {
+        let median = self.votes.median(self.counted_votes());
+        let ahead = ts.saturating_sub(median);
+        ahead <= self.rules.max_jump_s || u64::from(ts) <= self.fence()
+    }
+
     /// Whether a frame is no further behind the median than one ahead of it might be. What is further back, such as
     /// what a device sends hours later, says nothing about the present.
     fn is_near(&self, ts: EventTime) -> bool {
         let counted = self.counted_votes();
         let median = self.votes.median(counted);
-        ts >= median || u64::from(median - ts) <= self.votes.reach(counted, self.rules.max_jump_s)
+        let behind = median.saturating_sub(ts);
+        behind <= self.rules.max_jump_s
+            || u64::from(behind) <= self.votes.reach(counted, self.rules.max_jump_s)
     }
 
     /// Counts the frames that clock or fence have reached. Each may move both.
