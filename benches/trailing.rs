@@ -56,9 +56,7 @@ fn two_years() -> Vec<Sighting> {
 fn fill(name: &str, p: Precision, sightings: &[Sighting]) -> Trailing {
     let mut table = Trailing::new(p, 0..PAGES);
     let begin = Instant::now();
-    for sighting in sightings {
-        table.record(sighting);
-    }
+    table.record_all(sightings);
     let rate = sightings.len() as f64 / begin.elapsed().as_secs_f64();
     println!("record, {name:<24} {:>8.2} M sightings/s", rate / 1e6);
     table

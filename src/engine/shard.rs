@@ -15,6 +15,10 @@ use super::trailing::Trailing;
 use super::windows::WindowMap;
 use crate::limits::RESTING_WINDOWS;
 
+/// Sightings that are recorded one behind the other in each of the windows, so that what they need of one window is
+/// fetched from memory together.
+const TOGETHER: usize = 64;
+
 /// A window's share: at work, waiting to be packed, or packed.
 #[derive(Debug)]
 enum Kept {
@@ -64,11 +68,13 @@ impl Shard {
 
     /// Records sightings, all of which must fall into this shard's pages.
     pub fn record(&mut self, sightings: &[Sighting]) {
-        for sighting in sightings {
-            self.trailing.record(sighting);
+        for together in sightings.chunks(TOGETHER) {
+            self.trailing.record_all(together);
             for period in Period::ALL {
-                if sighting.periods & period.bit() != 0 {
-                    self.share(period, sighting).insert(sighting.hash);
+                for sighting in together {
+                    if sighting.periods & period.bit() != 0 {
+                        self.share(period, sighting).insert(sighting.hash);
+                    }
                 }
             }
         }

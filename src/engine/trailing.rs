@@ -11,6 +11,7 @@
 //! The same users give the same answer here and in a calendar window, bit for bit.
 
 use std::collections::VecDeque;
+use std::hint::black_box;
 use std::ops::Range;
 
 use super::frame::{EventTime, Sighting, UserHash};
@@ -19,6 +20,8 @@ use super::sketch::estimate::Tally;
 
 /// Registers looked at together while the answers are put together: one page at p = 17.
 const STRIPE: usize = 512;
+/// Sightings that are fetched from memory together.
+const TOGETHER: usize = 16;
 
 /// A worker's share of the table: the pages `pages`.
 #[derive(Debug)]
@@ -46,6 +49,24 @@ impl Trailing {
             newest: vec![Vec::new(); ranks],
             latest: vec![LatestUsers::default(); pages.len()],
         }
+    }
+
+    /// Records sightings whose pages are in this share.
+    pub fn record_all(&mut self, sightings: &[Sighting]) {
+        for together in sightings.chunks(TOGETHER) {
+            // The processor waits for memory once for all of these, not for one after the other.
+            black_box(together.iter().map(|s| self.peek(s)).max());
+            for sighting in together {
+                self.record(sighting);
+            }
+        }
+    }
+
+    fn peek(&self, sighting: &Sighting) -> EventTime {
+        let place = self.precision.place(sighting.hash);
+        let at = (place.page - self.first_page) * self.precision.page_registers() + place.register;
+        let row = &self.rows[usize::from(place.rank) - 1];
+        row.get(at).copied().unwrap_or(0)
     }
 
     /// Records a sighting whose page is in this share.

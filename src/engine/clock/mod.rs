@@ -162,7 +162,7 @@ impl PartitionClock {
             // What it released came before it, and may have moved the clock.
             return Some(self.count_unless_behind(claim.ts));
         }
-        if witnessed || u64::from(claim.ts) <= self.fence() {
+        if witnessed || self.is_believable(claim.ts) {
             self.vote(claim.ts, arrival, settled);
             let fate = self.believe(claim.ts);
             self.release(settled);
@@ -256,6 +256,14 @@ impl PartitionClock {
     fn fence(&self) -> u64 {
         let present = self.votes.counted(self.counted_votes());
         u64::from(present.median()) + present.reach(self.rules.max_jump_s)
+    }
+
+    /// Whether a frame is not ahead of the fence. The fence is no less than the allowed jump away from the median, which
+    /// mostly settles it.
+    fn is_believable(&self, ts: EventTime) -> bool {
+        let median = self.votes.counted(self.counted_votes()).median();
+        let ahead = ts.saturating_sub(median);
+        ahead <= self.rules.max_jump_s || u64::from(ts) <= self.fence()
     }
 
     /// Whether a frame is no further behind the median than one ahead of it might be. What is further back, such as

@@ -49,10 +49,10 @@ impl Votes {
         // The place of the leaving vote is the hole; those between it and the new one's place move by one.
         let hole = match oldest {
             Some(oldest) if oldest.ts == vote.ts => return Some(oldest),
-            Some(oldest) => self.sorted[..filled].partition_point(|ts| *ts < oldest.ts),
+            Some(oldest) => place(&self.sorted[..filled], oldest.ts),
             None => filled,
         };
-        let place = self.sorted[..filled].partition_point(|ts| *ts < vote.ts);
+        let place = place(&self.sorted[..filled], vote.ts);
         if place > hole {
             self.sorted.copy_within(hole + 1..place, hole);
             self.sorted[place - 1] = vote.ts;
@@ -114,28 +114,23 @@ impl Present<'_> {
         let votes = self.0;
         let middle = (votes.len() - 1) / 2;
         let median = votes[middle];
-        // The deviations grow to both sides of the median: they are merged until the middle one is reached.
-        let (mut below, mut above) = (middle, middle);
-        let mut deviation = 0;
-        for _ in 0..middle {
-            let down = below.checked_sub(1).map(|i| median - votes[i]);
-            let up = votes.get(above + 1).map(|ts| ts - median);
-            deviation = match (down, up) {
-                (Some(down), Some(up)) if down <= up => {
-                    below -= 1;
-                    down
-                }
-                (_, Some(up)) => {
-                    above += 1;
-                    up
-                }
-                (Some(down), None) => {
-                    below -= 1;
-                    down
-                }
-                (None, None) => break,
+        // The deviation is the least that half of the votes are within. They stand in a row, the median among them; the
+        // further on such a row begins, the less it reaches back and the more ahead.
+        let (mut from, mut to) = (0, middle);
+        while from < to {
+            let begin = (from + to) / 2;
+            let reaches_ahead = votes[begin + middle] - median >= median - votes[begin];
+            (from, to) = if reaches_ahead {
+                (from, begin)
+            } else {
+                (begin + 1, to)
             };
         }
+        let ahead = votes[from + middle] - median;
+        let deviation = match from.checked_sub(1) {
+            Some(before) => ahead.min(median - votes[before]),
+            None => ahead,
+        };
         u64::from(max_jump_s).max(DEVIATIONS * u64::from(deviation))
     }
 
@@ -145,6 +140,15 @@ impl Present<'_> {
         let near = self.0.iter();
         let near = near.filter(|ts| u64::from(ts.abs_diff(median)) <= reach);
         6 * near.count() >= 5 * self.0.len()
+    }
+}
+
+/// Where among the votes by time one for this time stands, or would. Mostly they come in order.
+fn place(sorted: &[EventTime], ts: EventTime) -> usize {
+    match sorted {
+        [first, ..] if ts <= *first => 0,
+        [.., last] if ts > *last => sorted.len(),
+        _ => sorted.partition_point(|other| *other < ts),
     }
 }
 
