@@ -1,6 +1,6 @@
 //! Traffic that pauses, hardly comes, or comes from producers with another clock.
 
-use headcount::engine::admit::{Admission, Admitted, Arrival};
+use headcount::engine::admit::{Admission, Arrival};
 use headcount::engine::clock::Quarantine;
 use headcount::engine::frame::Verdict;
 use headcount::limits::{CLOCK_QUORUM, CLOCK_START, CLOCK_VOTES};
