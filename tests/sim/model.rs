@@ -11,6 +11,9 @@ use super::zone::Zone;
 /// Period by its place in `PERIODS`, and first second.
 pub type Key = (usize, i64);
 
+/// Partition and offset.
+type Place = (usize, i64);
+
 pub const PERIODS: [&str; 6] = ["minute", "hour", "day", "week", "month", "year"];
 
 #[derive(Debug, Clone)]
@@ -27,6 +30,8 @@ pub struct Rules {
 struct Partition {
     clock: Clock,
     from_zero: bool,
+    /// Before this offset frames were lost.
+    lost_before: i64,
     first_clock: Option<i64>,
     since: Option<i64>,
     unread: bool,
@@ -135,6 +140,7 @@ impl Model {
             Step::Add { start, unread } => self.partitions.push(Partition {
                 clock: Clock::new(self.rules.clock),
                 from_zero: start == 0,
+                lost_before: 0,
                 first_clock: None,
                 since: None,
                 unread,
@@ -155,6 +161,7 @@ impl Model {
                 let partition = &mut self.partitions[partition];
                 partition.next_offset = next;
                 partition.from_zero = false;
+                partition.lost_before = next;
                 partition.since = None;
             }
             Step::Finish(index) => {
@@ -203,7 +210,9 @@ impl Model {
                 // A frame does not expire because it had to wait.
                 self.settle(index, settled, heard);
                 self.follow_clocks();
-                own.map_or(Fate::Held, |own| self.conclude(index, user, ts, own))
+                own.map_or(Fate::Held, |own| {
+                    self.conclude((index, offset), user, ts, own)
+                })
             }
         });
     }
@@ -211,16 +220,16 @@ impl Model {
     fn settle(&mut self, index: usize, settled: Vec<(i64, Judgement)>, heard: &mut Heard) {
         for (offset, judgement) in settled {
             let (user, ts) = self.topic.seen(index, offset);
-            let fate = self.conclude(index, user, ts, judgement);
+            let fate = self.conclude((index, offset), user, ts, judgement);
             heard.settled.push((index, offset, fate));
         }
         heard.settled.sort_unstable();
     }
 
-    fn conclude(&mut self, index: usize, user: usize, ts: i64, judgement: Judgement) -> Fate {
+    fn conclude(&mut self, place: Place, user: usize, ts: i64, judgement: Judgement) -> Fate {
         self.counts.pending -= 1;
         let why = match judgement {
-            Judgement::Counted { late } => return self.count(index, user, ts, late),
+            Judgement::Counted { late } => return self.count(place, user, ts, late),
             Judgement::Ahead => "ahead",
             Judgement::Behind => "behind",
             Judgement::Unconfirmed => "unconfirmed",
@@ -229,11 +238,13 @@ impl Model {
         Fate::Quarantined(why)
     }
 
-    fn count(&mut self, index: usize, user: usize, ts: i64, late: bool) -> Fate {
+    fn count(&mut self, (index, offset): Place, user: usize, ts: i64, late: bool) -> Fate {
         self.counts.counted += 1;
         self.counts.late += u64::from(late);
         let partition = &mut self.partitions[index];
-        partition.since = partition.since.or(partition.clock.now());
+        if offset >= partition.lost_before {
+            partition.since = partition.since.or(partition.clock.now());
+        }
         let last = self.last_seen.entry(user).or_insert(ts);
         *last = ts.max(*last);
         let mut periods = 0;
@@ -282,7 +293,8 @@ impl Model {
         self.as_of = self.as_of.max(clocks().max().flatten());
         for p in &mut self.partitions {
             p.first_clock = p.first_clock.or(p.clock.now());
-            if !p.from_zero && !p.unread && p.since.is_none() && p.clock.now().is_none() {
+            let is_joined = !p.from_zero && p.lost_before == 0;
+            if is_joined && !p.unread && p.since.is_none() && p.clock.now().is_none() {
                 p.since = self.as_of;
             }
         }

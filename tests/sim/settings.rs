@@ -143,7 +143,7 @@ pub fn schedule(topic: &Topic, from_s: i64, span_s: i64, dice: &mut Dice) -> Sch
         let length_ms = dice.pick(&[3_000, 20_000, 45_000, 600_000]);
         schedule.outages.push((from_ms, from_ms + length_ms));
     }
-    if !schedule.outages.is_empty() && dice.once_in(4) {
+    if !schedule.outages.is_empty() && dice.once_in(2) {
         let partition = dice.below(topic.partitions.len());
         let records = topic.partitions[partition].records.len();
         schedule.deleted = Some((partition, dice.below(records + 1) as i64));
