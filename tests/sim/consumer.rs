@@ -10,7 +10,7 @@ use super::trial::Trial;
 /// How many ticks of silence are played before time leaps on.
 const SILENT_TICKS: [usize; 3] = [1, 4, 14];
 /// About how many silent ticks a run may have.
-const SILENT_TICKS_IN_ALL: usize = 1_500;
+const SILENT_TICKS_IN_ALL: usize = 250;
 /// How often partitions are looked for and idle ones noticed, as often as the service looks.
 const SURVEY_EVERY_MS: i64 = 1_000;
 

@@ -2,16 +2,17 @@
 
 use std::any::Any;
 use std::env;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
 
 use super::scenario::Scenario;
-use super::trial;
+use super::trial::{self, Reached, TO_BE_REACHED};
 
 /// About a minute on one core, and what `scripts/test --long` runs.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 300;
 const LONG_SEEDS: u64 = 10_000;
 const PROGRESS_EVERY: u64 = 100;
 
@@ -28,62 +29,86 @@ fn text_of(panic: &(dyn Any + Send)) -> &str {
 }
 
 /// What went wrong with a seed, if anything did.
-fn failure_of(seed: u64) -> Option<String> {
+fn outcome_of(seed: u64) -> Result<Reached, String> {
     let mut described = String::new();
     let run = AssertUnwindSafe(|| {
         let scenario = Scenario::new(seed);
         described = scenario.to_string();
-        trial::run(&scenario);
+        trial::run(&scenario)
     });
-    let panic = catch_unwind(run).err()?;
-    let text = text_of(&*panic);
-    Some(format!(
-        "{text}\n\n{described}\n\nto run it again:\n\n    HEADCOUNT_SIM_SEED={seed} cargo test --test sim\n"
-    ))
+    catch_unwind(run).map_err(|panic| {
+        let text = text_of(&*panic);
+        format!(
+            "{text}\n\n{described}\n\nto run it again:\n\n    HEADCOUNT_SIM_SEED={seed} cargo test --test sim\n"
+        )
+    })
+}
+
+/// Runs seeds on some threads; returns those that failed, and what the others came by.
+fn run_all(seeds: &Range<u64>, threads: usize) -> (Vec<u64>, Reached) {
+    let next = AtomicU64::new(seeds.start);
+    let outcome = Mutex::new((Vec::new(), Reached::new()));
+    let work = || {
+        loop {
+            let seed = next.fetch_add(1, Ordering::Relaxed);
+            if !seeds.contains(&seed) {
+                return;
+            }
+            let run = outcome_of(seed);
+            let (failed, all) = &mut *outcome.lock().unwrap();
+            match run {
+                Ok(reached) => {
+                    for (name, times) in reached {
+                        *all.entry(name).or_default() += times;
+                    }
+                }
+                Err(failure) => {
+                    eprintln!("{failure}");
+                    failed.push(seed);
+                }
+            }
+            let done = seed - seeds.start + 1;
+            if done.is_multiple_of(PROGRESS_EVERY) {
+                eprintln!("{done} of {} seeds", seeds.end - seeds.start);
+            }
+        }
+    };
+    thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(work);
+        }
+    });
+    let (mut failed, reached) = outcome.into_inner().unwrap();
+    failed.sort_unstable();
+    (failed, reached)
 }
 
 #[test]
 fn the_service_says_what_the_model_says() {
     let one = number("HEADCOUNT_SIM_SEED");
     let is_long = env::var("HEADCOUNT_TEST_LONG").is_ok_and(|long| long == "1");
+    let usual = if is_long { LONG_SEEDS } else { SEEDS };
     let seeds = match one {
         Some(seed) => seed..seed + 1,
-        None if is_long => 0..number("HEADCOUNT_SIM_SEEDS").unwrap_or(LONG_SEEDS),
-        None => 0..number("HEADCOUNT_SIM_SEEDS").unwrap_or(SEEDS),
+        None => 0..number("HEADCOUNT_SIM_SEEDS").unwrap_or(usual),
     };
     let threads = match thread::available_parallelism() {
         Ok(cores) if is_long => cores.get(),
         _ => 1,
     };
-    let next = AtomicU64::new(seeds.start);
-    let failures = Mutex::new(Vec::new());
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if !seeds.contains(&seed) {
-                        return;
-                    }
-                    if let Some(failure) = failure_of(seed) {
-                        eprintln!("{failure}");
-                        failures.lock().unwrap().push(seed);
-                    }
-                    let done = seed - seeds.start + 1;
-                    if done.is_multiple_of(PROGRESS_EVERY) {
-                        eprintln!("{done} of {} seeds", seeds.end - seeds.start);
-                    }
-                }
-            });
-        }
-    });
-    let mut failures = failures.into_inner().unwrap();
-    failures.sort_unstable();
-    assert!(
-        failures.is_empty(),
-        "{} of {} seeds failed, the first with HEADCOUNT_SIM_SEED={}: {failures:?}",
-        failures.len(),
-        seeds.end - seeds.start,
-        failures[0]
-    );
+    let (failed, reached) = run_all(&seeds, threads);
+    let all = seeds.end - seeds.start;
+    if let Some(first) = failed.first() {
+        panic!(
+            "{} of {all} seeds failed, the first with HEADCOUNT_SIM_SEED={first}: {failed:?}",
+            failed.len()
+        );
+    }
+    eprintln!("{all} seeds: {reached:?}");
+    if all >= SEEDS {
+        let missed = TO_BE_REACHED
+            .iter()
+            .find(|name| !reached.contains_key(**name));
+        assert_eq!(missed, None, "no seed came by this");
+    }
 }

@@ -31,7 +31,11 @@ pub struct Faults {
 
 impl Faults {
     pub fn new(zone: &str, dice: &mut Dice) -> Self {
-        let bits = if is_known_for_ever(zone) { 32 } else { 31 };
+        // A flip of a higher bit is out of the range of event times.
+        let (bits, all_bits) = match is_known_for_ever(zone) {
+            true => (32, 63),
+            false => (31, 31),
+        };
         Self {
             delays: dice.pick(&[0, 1_000, 100, 10]),
             duplicates: dice.pick(&[0, 0, 50, 5]),
@@ -40,7 +44,7 @@ impl Faults {
             flips: dice.pick(&[0, 0, 1_000, 100, 20]),
             flips_in_bursts: dice.once_in(2),
             flips_in: dice.once_in(2).then_some(0),
-            flipped_bits: dice.pick(&[bits, bits, 6, 12]),
+            flipped_bits: dice.pick(&[bits, all_bits, 6, 12]),
             same_bit: dice.once_in(3),
             ahead_s: dice.pick(&[0, 0, 30, HOUR_S, DAY_S, 40 * DAY_S]),
             ahead: dice.pick(&[1, 2, 5, 30]),

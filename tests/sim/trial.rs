@@ -1,6 +1,6 @@
 //! One seed: the engine and the model take the same steps, and have to say the same.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use headcount::engine::report::outbox::Outgoing;
 use headcount::engine::report::record::Coalesced;
@@ -30,6 +30,7 @@ pub struct Trial {
     frames: HashMap<Key, u64>,
     /// Fates by partition and offset.
     fates: HashMap<(usize, i64), Fate>,
+    reached: Reached,
 }
 
 /// What is left of a trial.
@@ -41,6 +42,7 @@ struct Outcome {
     /// For each period, whether frames came after its retention.
     expired: [bool; 6],
     trailing: Vec<u8>,
+    reached: Reached,
 }
 
 impl Trial {
@@ -56,6 +58,62 @@ impl Trial {
             steps: Vec::new(),
             frames: HashMap::new(),
             fates: HashMap::new(),
+            reached: Reached::new(),
+        }
+    }
+
+    fn reach(&mut self, name: &str) {
+        match self.reached.get_mut(name) {
+            Some(times) => *times += 1,
+            None => {
+                self.reached.insert(name.to_owned(), 1);
+            }
+        }
+    }
+
+    fn reach_step(&mut self, step: Step, raised: usize) {
+        match step {
+            Step::Add { start, .. } if start > 0 => self.reach("joined in its midst"),
+            Step::Rest(_) => self.reach("rest"),
+            Step::Walk(_) => self.reach("walk"),
+            Step::Gap { .. } => self.reach("loss"),
+            Step::Barrier(HOUSEKEEPING) => self.reach("housekeeping"),
+            _ => {}
+        }
+        if raised > 1 {
+            self.reach("several barriers at once");
+        }
+    }
+
+    fn reach_fate(&mut self, fate: Fate) {
+        match fate {
+            Fate::Counted { .. } => self.reach("counted"),
+            Fate::Quarantined(why) => self.reach(&format!("quarantined {why}")),
+            Fate::Ignored => self.reach("ignored"),
+            Fate::Rejected(_) => self.reach("rejected"),
+            Fate::Held => {}
+        }
+    }
+
+    fn reach_said(&mut self, expected: &Expected) {
+        if let Some((_, trailing)) = &expected.tick {
+            self.reach("tick");
+            if trailing.iter().any(|number| !number.exact) {
+                self.reach("estimate");
+            }
+        }
+        if !expected.ahead.is_empty() {
+            self.reach("someone ahead");
+        }
+        for due in expected.due.values() {
+            match due.last_word {
+                None => self.reach("provisional"),
+                Some((by, 0)) => self.reach(&format!("final by {by}")),
+                Some(_) => self.reach("revised"),
+            }
+            if !due.complete {
+                self.reach("incomplete");
+            }
         }
     }
 
@@ -69,6 +127,7 @@ impl Trial {
         if let Step::Barrier(ask) = step {
             self.expected.push_back((raised, self.model.barrier(ask)));
         }
+        self.reach_step(step, raised);
         self.take_reports();
         if matches!(step, Step::Deliver { .. }) && self.model.housekeeping_is_due() {
             self.step(Step::Barrier(HOUSEKEEPING), now_ms);
@@ -83,6 +142,9 @@ impl Trial {
             self.tally(fate);
         }
         for &(partition, offset, fate) in &heard.settled {
+            if matches!(fate, Fate::Counted { .. }) {
+                self.reach("counted after it waited");
+            }
             let earlier = self.fates.insert((partition, offset), fate);
             assert_eq!(earlier, Some(Fate::Held), "{partition}:{offset} waited");
             self.tally(fate);
@@ -90,6 +152,7 @@ impl Trial {
     }
 
     fn tally(&mut self, fate: Fate) {
+        self.reach_fate(fate);
         if let Fate::Counted { ts, periods, .. } = fate {
             for period in (0..6).filter(|period| periods >> period & 1 == 1) {
                 let (start, _) = self.model.window_of(period, ts);
@@ -135,6 +198,7 @@ impl Trial {
             let (raised, expected) = self.expected.pop_front().unwrap();
             let reports: Vec<_> = self.reports.drain(..raised).collect();
             self.checker.check(&expected, &reports);
+            self.reach_said(&expected);
             for record in reports.iter().flatten() {
                 self.output.put(record.clone());
             }
@@ -150,6 +214,9 @@ impl Trial {
         assert_eq!(self.engine.windows(), kept, "windows that are kept");
         self.output.recover();
         self.output.check();
+        if self.model.has_expired().contains(&true) {
+            self.reach("expired");
+        }
         let last = self.checker.end(&self.frames, scenario.rules.provisionals);
         Outcome {
             trailing: self.engine.trailing_bytes(),
@@ -158,6 +225,7 @@ impl Trial {
             fates: self.fates,
             last,
             expired: self.model.has_expired(),
+            reached: self.reached,
         }
     }
 }
@@ -168,12 +236,43 @@ fn consume(scenario: &Scenario, schedule: &Schedule, build: Build, trouble: usiz
     trial.end(scenario)
 }
 
-pub fn run(scenario: &Scenario) {
+/// How often things happened in a seed, by name.
+pub type Reached = BTreeMap<String, u64>;
+
+/// What all seeds together have to come by, or they show nothing.
+pub const TO_BE_REACHED: [&str; 24] = [
+    "final by event_time",
+    "final by idle",
+    "final by end",
+    "revised",
+    "provisional",
+    "incomplete",
+    "estimate",
+    "someone ahead",
+    "tick",
+    "expired",
+    "quarantined ahead",
+    "quarantined behind",
+    "quarantined unconfirmed",
+    "counted",
+    "counted after it waited",
+    "ignored",
+    "rejected",
+    "housekeeping",
+    "several barriers at once",
+    "rest",
+    "walk",
+    "loss",
+    "read again, compared",
+    "joined in its midst",
+];
+
+pub fn run(scenario: &Scenario) -> Reached {
     let Scenario {
         schedule, build, ..
     } = scenario;
     let mut dice = Dice::new(!scenario.seed);
-    let first = consume(scenario, schedule, *build, scenario.output_trouble);
+    let mut first = consume(scenario, schedule, *build, scenario.output_trouble);
     repeat(scenario, &first, settings::build(&mut dice));
     let begin_ms = schedule.begin_ms + dice.between(0, 1 + scenario.span_s * 2_000);
     let again = settings::again(&scenario.topic, begin_ms, &mut dice);
@@ -181,7 +280,15 @@ pub fn run(scenario: &Scenario) {
     let from_zero = schedule.starts.iter().all(|start| *start == 0);
     if from_zero && schedule.deleted.is_none() && schedule.ends == again.ends {
         compare(&first, &second);
+        *first
+            .reached
+            .entry("read again, compared".to_owned())
+            .or_default() += 1;
     }
+    for (name, times) in second.reached {
+        *first.reached.entry(name).or_default() += times;
+    }
+    first.reached
 }
 
 /// The same steps for an engine that is built in another way: byte for byte the same.
@@ -196,8 +303,13 @@ fn repeat(scenario: &Scenario, first: &Outcome, build: Build) {
     said.extend(engine.take_reports(Coalesced::default()));
     assert_eq!(said.len(), first.said.len(), "barriers with {build:?}");
     for (other, record) in said.iter().flatten().zip(first.said.iter().flatten()) {
-        let (other, record) = (text(other), text(record));
-        assert_eq!(other, record, "a record with {build:?}");
+        let is_same = other == record;
+        assert!(
+            is_same,
+            "with {build:?} {} is {}",
+            text(record),
+            text(other)
+        );
     }
     let trailing = engine.trailing_bytes();
     assert!(trailing == first.trailing, "trailing bytes with {build:?}");
