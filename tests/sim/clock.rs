@@ -1,8 +1,8 @@
 //! The clock of a partition, written once more from what the engine says about it: every frame that has a vote in one
 //! list, and whatever is asked of the votes sorted from scratch.
 
-/// Votes that are kept, votes ahead of the clock that move it, frames that establish it, and frames after which one that
-/// waits is refuted.
+/// Votes that are kept, votes ahead of the clock that move it and frames that establish it if they agree, and frames after
+/// which one that waits is refuted.
 const VOTES: usize = 48;
 const QUORUM: usize = 36;
 const START: usize = 12;
@@ -109,21 +109,23 @@ impl Clock {
             ..voter
         };
         self.enter(held, settled);
-        match self.now {
-            None if self.voters.len() == START => self.establish(settled),
-            None => {}
-            Some(_) if self.waiting() == QUORUM => {
-                self.voters.retain(|voter| voter.waits);
-                self.establish(settled);
-            }
-            Some(_) => self.release(settled),
+        let quorum = if self.now.is_some() { QUORUM } else { START };
+        if self.is_decided(quorum) {
+            self.voters.retain(|voter| voter.waits);
+            self.establish(settled);
+        } else if self.now.is_some() {
+            self.release(settled);
         }
         None
     }
 
     pub fn settle(&mut self, settled: &mut Settled) {
         if self.now.is_none() {
-            return self.count_up_to(i64::MAX, settled);
+            for voter in std::mem::take(&mut self.voters) {
+                let judgement = self.count(voter.ts);
+                settled.push((voter.offset, judgement));
+            }
+            return;
         }
         self.refute(|_| true, Judgement::Unconfirmed, settled);
     }
@@ -183,16 +185,39 @@ impl Clock {
         median + reach
     }
 
-    /// First what the clock has reached, then what clock or fence reach as long as that is any.
+    /// First what the clock has reached, then what clock or fence reach as long as that is any. It has no vote any more.
     fn release(&mut self, settled: &mut Settled) {
-        self.count_up_to(self.now.unwrap(), settled);
+        self.reach_up_to(self.now.unwrap(), settled);
         loop {
             let before = self.waiting();
-            self.count_up_to(self.now.unwrap().max(self.fence()), settled);
+            self.reach_up_to(self.now.unwrap().max(self.fence()), settled);
             if self.waiting() == before {
                 return;
             }
         }
+    }
+
+    fn reach_up_to(&mut self, bound: i64, settled: &mut Settled) {
+        let reached = |voter: &Voter| voter.waits && voter.ts <= bound;
+        let gone: Vec<u64> = self
+            .voters
+            .iter()
+            .filter(|v| reached(v))
+            .map(|v| v.number)
+            .collect();
+        self.count_up_to(bound, settled);
+        self.voters.retain(|voter| !gone.contains(&voter.number));
+    }
+
+    /// Whether what waits says what time it is: so many votes of which five sixths are near their median, or all.
+    fn is_decided(&self, quorum: usize) -> bool {
+        let waiting = self.waiting();
+        if waiting < quorum || waiting == VOTES {
+            return waiting == VOTES;
+        }
+        let (median, reach) = self.spread_of(|voter| voter.waits);
+        let near = |voter: &&Voter| voter.waits && (voter.ts - median).abs() <= reach;
+        6 * self.voters.iter().filter(near).count() >= 5 * waiting
     }
 
     fn count_up_to(&mut self, bound: i64, settled: &mut Settled) {
@@ -202,7 +227,7 @@ impl Clock {
             } = self.voters[at];
             if waits && ts <= bound {
                 self.voters[at].waits = false;
-                let judgement = self.count(ts);
+                let judgement = self.count_unless_behind(ts);
                 settled.push((offset, judgement));
             }
         }
