@@ -18,6 +18,7 @@ mod output;
 mod reading;
 mod real;
 mod replay;
+mod time;
 mod top;
 mod units;
 mod world;
