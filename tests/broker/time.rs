@@ -135,6 +135,23 @@ fn headers(reason: &str, job: &Job, offset: i64, clock: i64) -> BTreeMap<String,
     .into()
 }
 
+/// Fed back to a job that believes them.
+fn assert_fed_back_they_count(address: &str, found: Vec<Stray>) {
+    let again = Job::with_topic(address, "aside-again", 1);
+    let values = found.into_iter().map(|(value, _)| (Some(0), None, value));
+    produce(address, &again.topic, values, "none");
+    again.run_to_end(&["--max-jump", "36600d", "--max-lateness", "36600d"]);
+    assert_eq!(
+        again
+            .ticks()
+            .up_to_now()
+            .last()
+            .expect("one")
+            .int("/frames/counted"),
+        3
+    );
+}
+
 #[test]
 fn frames_that_do_not_count_are_put_aside_unchanged_with_the_reason() {
     let Some(broker) = Broker::shared() else {
@@ -204,20 +221,7 @@ fn frames_that_do_not_count_are_put_aside_unchanged_with_the_reason() {
         (&ledger["read"], &ledger["counted"]),
         (&json!(101), &json!(96))
     );
-    // Fed back to a job that believes them, they count.
-    let again = Job::with_topic(&job.address, "aside-again", 1);
-    let values = found.into_iter().map(|(value, _)| (Some(0), None, value));
-    produce(&job.address, &again.topic, values, "none");
-    again.run_to_end(&["--max-jump", "36600d", "--max-lateness", "36600d"]);
-    assert_eq!(
-        again
-            .ticks()
-            .up_to_now()
-            .last()
-            .expect("one")
-            .int("/frames/counted"),
-        3
-    );
+    assert_fed_back_they_count(&job.address, found);
 }
 
 #[test]
