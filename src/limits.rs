@@ -81,11 +81,10 @@ pub const RETENTION_MAX_S: u64 = 36_600 * 86_400;
 
 /// Frames of a partition that have a vote on what its present is: the last ones near it.
 pub const CLOCK_VOTES: usize = 48;
-/// Votes ahead of a partition's clock that move it on, however far. So at most one frame less waits for others to
-/// confirm it.
+/// Votes ahead of a partition's clock that move it on, however far, if five sixths of them agree.
 pub const CLOCK_QUORUM: usize = 36;
-/// Frames of a partition from which on its clock is established if five sixths of them agree. At [`CLOCK_VOTES`] frames
-/// the majority decides.
+/// Frames of a partition that establish its clock if five sixths of them agree. At [`CLOCK_VOTES`] frames the majority
+/// decides.
 pub const CLOCK_START: usize = 12;
 /// Frames of a partition after which one that waits is refuted.
 pub const HELD_FRAMES_MAX: u64 = 192;

@@ -77,6 +77,8 @@ struct Partition {
     /// From when on this partition was followed, if it was not read from its first offset ever.
     since: Option<EventTime>,
     from_zero: bool,
+    /// Before this offset frames were lost.
+    lost_before: i64,
     next_offset: i64,
     /// Whether it is known to hold frames that were not delivered yet.
     unread: bool,
@@ -142,6 +144,7 @@ impl Admission {
             clock: PartitionClock::new(self.rules.clock),
             since: None,
             from_zero: start_offset == 0,
+            lost_before: 0,
             next_offset: start_offset,
             unread,
             idle: false,
@@ -184,6 +187,7 @@ impl Admission {
         let fate = partition
             .clock
             .judge(claim, arrival.appended, &mut self.fates);
+        self.note_since(arrival.partition, fate.map(|fate| (claim, fate)));
         // Before the watermark follows: a frame does not expire because it had to wait.
         if !self.fates.is_empty() {
             self.settle_fates(arrival.partition);
@@ -193,6 +197,18 @@ impl Admission {
             None => Admitted::Held,
             Some(Ok(sighting)) => Admitted::Counted(sighting),
             Some(Err(quarantine)) => Admitted::Quarantined(quarantine),
+        }
+    }
+
+    /// Notes from when on a partition is followed, by the first frame to count of those that came behind a loss.
+    fn note_since(&mut self, index: PartitionIndex, own: Option<(Claim, Fate)>) {
+        let partition = &mut self.partitions[index];
+        if partition.since.is_none() {
+            let mut fates = self.fates.iter().copied().chain(own);
+            let counts = fates.any(|(claim, fate)| {
+                matches!(fate, Fate::Counted { .. }) && claim.offset >= partition.lost_before
+            });
+            partition.since = partition.clock.now().filter(|_| counts);
         }
     }
 
@@ -244,11 +260,9 @@ impl Admission {
 
     /// Draws the conclusions from a partition's clock that has perhaps moved.
     fn follow_clock(&mut self, index: PartitionIndex, before: Option<EventTime>) {
-        let partition = &mut self.partitions[index];
-        let Some(clock) = partition.clock.now() else {
+        let Some(clock) = self.partitions[index].clock.now() else {
             return;
         };
-        partition.since = partition.since.or(Some(clock));
         if before == Some(clock) {
             return;
         }
@@ -270,7 +284,8 @@ impl Admission {
     fn advance_watermark(&mut self) {
         for p in &mut self.partitions {
             // What a partition held before it was joined is gone by now, so it is older than what was counted since.
-            if !p.from_zero && !p.unread && p.since.is_none() && p.clock.now().is_none() {
+            let is_joined = !p.from_zero && p.lost_before == 0;
+            if is_joined && !p.unread && p.since.is_none() && p.clock.now().is_none() {
                 p.since = self.as_of;
             }
         }
@@ -321,6 +336,7 @@ impl Admission {
         let finished = &mut self.partitions[partition];
         let before = finished.clock.now();
         finished.clock.settle(&mut self.fates);
+        self.note_since(partition, None);
         self.settle_fates(partition);
         self.follow_clock(partition, before);
         self.partitions[partition].finished = true;
@@ -340,6 +356,7 @@ impl Admission {
         let partition = &mut self.partitions[partition];
         partition.next_offset = next_offset;
         partition.from_zero = false;
+        partition.lost_before = next_offset;
         partition.since = None;
     }
 

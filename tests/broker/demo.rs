@@ -79,6 +79,8 @@ fn on_a_terminal_every_key_does_what_it_says() {
 
     terminal.press("r");
     terminal.until("rejected 15 (json");
+    // The flipped timestamp is refuted by the frames after it.
+    terminal.until("quarantined 1 ");
 
     terminal.press("b");
     terminal.until("3,000 frames/s");

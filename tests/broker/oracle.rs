@@ -207,13 +207,24 @@ impl<'a> Reflected<'a> {
 /// Gives the finals by window.
 pub fn check_order(records: &[Published]) -> BTreeMap<(String, i64), Published> {
     let mut finals = BTreeMap::new();
+    let mut newest: BTreeMap<(String, i64), Published> = BTreeMap::new();
     let mut ticks: BTreeMap<_, i64> = BTreeMap::new();
+    let mut seq = 0;
     for record in records {
         let window = record.window();
-        if record.is_final() {
-            let seq = finals.len() as i64 + 1;
+        if record.is_final() || record.is_revised() {
+            seq += 1;
             assert_eq!(record.int("/seq"), seq, "{}", record.text);
             assert_eq!(*record.get("/complete"), true, "{}", record.text);
+            let before = newest.insert(window.clone(), record.clone());
+            let revision = before.as_ref().map_or(0, |b| b.int("/revision") + 1);
+            assert_eq!(record.int("/revision"), revision, "{}", record.text);
+            let grew = before.is_none_or(|b| b.int("/frames") < record.int("/frames"));
+            assert!(grew, "no frame more: {}", record.text);
+        }
+        if record.is_revised() {
+            assert!(finals.contains_key(&window), "{}", record.text);
+        } else if record.is_final() {
             let before = finals.insert(window, record.clone());
             assert!(before.is_none(), "final twice: {before:?} and {record:?}");
         } else {

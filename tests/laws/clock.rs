@@ -9,7 +9,7 @@ use headcount::engine::clock::{ClockRules, Quarantine};
 use headcount::engine::decode::{Decoder, Fields};
 use headcount::engine::frame::{EventTime, Verdict};
 use headcount::engine::ledger::Ledger;
-use headcount::limits::{CLOCK_QUORUM, RETENTION_MAX_S};
+use headcount::limits::{CLOCK_VOTES, RETENTION_MAX_S};
 
 use super::dice::Dice;
 use super::world::{end, tick};
@@ -225,7 +225,7 @@ pub fn run(frames: &[Frame], rules: &Rules) -> Outcome {
         assert!(admission.ledger().balances());
         let pending = admission.pending(partition);
         assert_eq!(admission.ledger().pending, pending as u64);
-        assert!(pending < CLOCK_QUORUM);
+        assert!(pending < CLOCK_VOTES);
     }
     let pending = admission.pending(partition);
     admission.finish(partition);

@@ -11,6 +11,8 @@ mod calendar;
 mod catalog;
 mod clock;
 mod clock_flips;
+mod clock_gaps;
+mod clock_model;
 mod dice;
 mod oracle;
 mod outbox;

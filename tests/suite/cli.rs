@@ -7,6 +7,7 @@ mod kafka_options;
 mod outputs;
 mod replay;
 mod terminal;
+mod time;
 mod units;
 mod usage;
 

@@ -1,16 +1,16 @@
 //! A partition's clock, which no single frame can fool.
 //!
-//! The last 48 frames near the present have a *vote* on it. Their median plus a robust spread is the *fence*. What is
-//! not ahead of clock or fence is counted at once; what is ahead waits in the *pen*. When 36 of the votes are ahead of
-//! the clock, time has passed on and the clock is established anew among them; a frame that 48 votes or 192 frames
-//! after it have not confirmed was wrong. At the start frames wait until there are 12 and five sixths of them agree, or
-//! until there are 48. docs/DESIGN.md argues for the rule and says what it cannot catch.
+//! The last 48 frames near the present have a *vote* on it. The median of the counted ones plus a robust spread is the
+//! *fence*. What is not ahead of clock or fence is counted at once; what is ahead waits in the *pen* until they reach it.
+//! When 36 votes ahead of the clock agree, or all 48 are ahead, time has passed on and the clock is established anew among
+//! them; a frame that 48 votes or 192 frames after it have not confirmed was wrong. At the start frames wait until 12
+//! agree, or there are 48. Votes agree when five sixths of them lie within the spread of their median. docs/DESIGN.md
+//! argues for the rule and says what it cannot catch.
 //!
 //! Everything is decided from the partition's frames, in their order, and from nothing else.
 //!
 //! Invariants: 1. The clock never falls. 2. Every frame that waits is ahead of the clock and has a vote; every other
-//! vote belongs to a counted frame and is not ahead of it. 3. At most 35 frames wait, before the clock is first established
-//! at most 47.
+//! vote belongs to a counted frame and is not ahead of it. 3. At most 47 frames wait.
 
 mod votes;
 
@@ -18,7 +18,7 @@ use std::collections::VecDeque;
 
 use self::votes::{Vote, Votes};
 use super::frame::{EventTime, UserHash};
-use crate::limits::{CLOCK_QUORUM, CLOCK_VOTES, HELD_FRAMES_MAX, MAX_JUMP_MAX_S};
+use crate::limits::{CLOCK_QUORUM, CLOCK_START, CLOCK_VOTES, HELD_FRAMES_MAX, MAX_JUMP_MAX_S};
 
 /// What a clock goes by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -148,7 +148,7 @@ impl PartitionClock {
                 return Some(fate);
             }
             self.hold(claim, arrival, settled);
-            if self.votes.len() == CLOCK_VOTES || self.votes.agree(self.rules.max_jump_s) {
+            if self.is_decided(CLOCK_START) {
                 self.establish(settled);
             }
             return None;
@@ -169,9 +169,9 @@ impl PartitionClock {
             return Some(fate);
         }
         self.hold(claim, arrival, settled);
-        if self.pen.len() >= CLOCK_QUORUM {
-            let first = self.votes.greatest(CLOCK_QUORUM);
-            self.votes.forget_before(first);
+        if self.is_decided(CLOCK_QUORUM) {
+            let waiting = self.pen.iter().map(|held| held.claim.ts);
+            self.votes.forget_before(waiting.min().unwrap_or(0));
             self.establish(settled);
         } else {
             self.release(settled);
@@ -242,17 +242,26 @@ impl PartitionClock {
         self.votes.len() - self.pen.len()
     }
 
+    /// Whether the frames that wait say what time it is: so many that agree, or all that have a vote.
+    fn is_decided(&self, quorum: usize) -> bool {
+        let waiting = self.pen.len();
+        let agree = || {
+            let waiting = self.votes.waiting(self.counted_votes());
+            waiting.agrees(self.rules.max_jump_s)
+        };
+        waiting == CLOCK_VOTES || (waiting >= quorum && agree())
+    }
+
     /// Up to where a frame is believed at once. Those that wait have no say in it.
     fn fence(&self) -> u64 {
-        let counted = self.counted_votes();
-        let reach = self.votes.reach(counted, self.rules.max_jump_s);
-        u64::from(self.votes.median(counted)) + reach
+        let present = self.votes.counted(self.counted_votes());
+        u64::from(present.median()) + present.reach(self.rules.max_jump_s)
     }
 
     /// Whether a frame is not ahead of the fence. The fence is no less than the allowed jump away from the median, which
     /// mostly settles it.
     fn is_believable(&self, ts: EventTime) -> bool {
-        let median = self.votes.median(self.counted_votes());
+        let median = self.votes.counted(self.counted_votes()).median();
         let ahead = ts.saturating_sub(median);
         ahead <= self.rules.max_jump_s || u64::from(ts) <= self.fence()
     }
@@ -260,27 +269,31 @@ impl PartitionClock {
     /// Whether a frame is no further behind the median than one ahead of it might be. What is further back, such as
     /// what a device sends hours later, says nothing about the present.
     fn is_near(&self, ts: EventTime) -> bool {
-        let counted = self.counted_votes();
-        let median = self.votes.median(counted);
-        let behind = median.saturating_sub(ts);
-        behind <= self.rules.max_jump_s
-            || u64::from(behind) <= self.votes.reach(counted, self.rules.max_jump_s)
+        let present = self.votes.counted(self.counted_votes());
+        let behind = present.median().saturating_sub(ts);
+        behind <= self.rules.max_jump_s || u64::from(behind) <= present.reach(self.rules.max_jump_s)
     }
 
-    /// Counts the frames that clock or fence have reached. Each may move both.
+    /// Counts the frames that clock or fence have reached. They lose their votes: others have spoken for the present, and
+    /// a burst of wrong ones would be its majority.
     fn release(&mut self, settled: &mut Vec<(Claim, Fate)>) {
         let mut bound = self.clock.map_or(0, u64::from);
         while !self.pen.is_empty() {
-            let waiting = self.pen.len();
+            let before = settled.len();
+            let reached = self
+                .pen
+                .iter()
+                .filter(|held| u64::from(held.claim.ts) <= bound);
+            let reached: Vec<u64> = reached.map(|held| held.arrival).collect();
             self.count_up_to(bound, settled);
-            if self.pen.is_empty() {
+            for arrival in &reached {
+                self.votes.withdraw(*arrival);
+            }
+            let fence = self.fence().max(self.clock.map_or(0, u64::from));
+            if settled.len() == before && fence <= bound {
                 return;
             }
-            let fence = self.fence();
-            if self.pen.len() == waiting && fence <= bound {
-                return;
-            }
-            bound = fence.max(self.clock.map_or(0, u64::from));
+            bound = fence;
         }
     }
 
@@ -290,7 +303,7 @@ impl PartitionClock {
         pen.retain(|held| {
             let counts = u64::from(held.claim.ts) <= bound;
             if counts {
-                settled.push((held.claim, self.believe(held.claim.ts)));
+                settled.push((held.claim, self.count_unless_behind(held.claim.ts)));
             }
             !counts
         });
@@ -300,9 +313,8 @@ impl PartitionClock {
     /// Sets the clock among the frames that wait, all of which have a vote and which are all that have one: by the
     /// majority of them.
     fn establish(&mut self, settled: &mut Vec<(Claim, Fate)>) {
-        let all = self.votes.len();
-        let bound =
-            u64::from(self.votes.median(all)) + self.votes.reach(all, self.rules.max_jump_s);
+        let all = self.votes.counted(self.votes.len());
+        let bound = u64::from(all.median()) + all.reach(self.rules.max_jump_s);
         let believed = self.pen.iter().map(|held| held.claim.ts);
         let clock = believed.filter(|ts| u64::from(*ts) <= bound).max();
         let first_behind = clock.map_or(0, |c| c.saturating_sub(self.rules.max_lateness_s));

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::engine::frame::EventTime;
-use crate::limits::{CLOCK_START, CLOCK_VOTES};
+use crate::limits::CLOCK_VOTES;
 
 /// Multiples of the median absolute deviation that a fence is away from the median. Of evenly spaced frames the
 /// newest is 2 deviations away, so the next may come after a pause of 4: as long as all the votes took together.
@@ -35,11 +35,6 @@ impl Votes {
 
     pub(super) fn len(&self) -> usize {
         self.arrived.len()
-    }
-
-    /// The vote that is the `rank`-th greatest, from 1.
-    pub(super) fn greatest(&self, rank: usize) -> EventTime {
-        self.sorted[self.len() - rank]
     }
 
     /// Takes a vote in; the oldest gives way where there is no room.
@@ -91,17 +86,33 @@ impl Votes {
         self.sorted[..len].sort_unstable();
     }
 
-    /// The median of the `counted` least votes; of an even number the lower one.
-    pub(super) fn median(&self, counted: usize) -> EventTime {
-        self.sorted[(counted - 1) / 2]
+    /// The `counted` least votes, by time.
+    pub(super) fn counted(&self, counted: usize) -> Present<'_> {
+        Present(&self.sorted[..counted])
     }
 
-    /// How far a frame may be from the median of the `counted` least votes: `max_jump_s` or 6 median absolute
+    /// All votes but the `counted` least ones, by time.
+    pub(super) fn waiting(&self, counted: usize) -> Present<'_> {
+        Present(&self.sorted[counted..self.len()])
+    }
+}
+
+/// What some votes, by time, say about the present. There is at least one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Present<'a>(&'a [EventTime]);
+
+impl Present<'_> {
+    /// The median; of an even number the lower one.
+    pub(super) fn median(self) -> EventTime {
+        self.0[(self.0.len() - 1) / 2]
+    }
+
+    /// How far a frame may be from the median of the votes: `max_jump_s` or 6 median absolute
     /// deviations, whichever is more (the identifier of Hampel: "The influence curve and its role in robust
     /// estimation", JASA 69, 1974).
-    pub(super) fn reach(&self, counted: usize, max_jump_s: u32) -> u64 {
-        let votes = &self.sorted[..counted];
-        let middle = (counted - 1) / 2;
+    pub(super) fn reach(self, max_jump_s: u32) -> u64 {
+        let votes = self.0;
+        let middle = (votes.len() - 1) / 2;
         let median = votes[middle];
         // The deviation is the least that half of the votes are within. They stand in a row, the median among them; the
         // further on such a row begins, the less it reaches back and the more ahead.
@@ -122,19 +133,13 @@ impl Votes {
         };
         u64::from(max_jump_s).max(DEVIATIONS * u64::from(deviation))
     }
-}
 
-impl Votes {
-    /// Whether there are enough votes to say what time it is, and five sixths of them lie within the reach of their median.
-    pub(super) fn agree(&self, max_jump_s: u32) -> bool {
-        let all = self.len();
-        if all < CLOCK_START {
-            return false;
-        }
-        let (median, reach) = (self.median(all), self.reach(all, max_jump_s));
-        let near = self.sorted[..all].iter();
+    /// Whether five sixths of the votes lie within the reach of their median.
+    pub(super) fn agrees(self, max_jump_s: u32) -> bool {
+        let (median, reach) = (self.median(), self.reach(max_jump_s));
+        let near = self.0.iter();
         let near = near.filter(|ts| u64::from(ts.abs_diff(median)) <= reach);
-        6 * near.count() >= 5 * all
+        6 * near.count() >= 5 * self.0.len()
     }
 }
 
@@ -187,8 +192,9 @@ mod tests {
                 sorted.sort_unstable();
                 prop_assert_eq!(&votes.sorted[..votes.len()], &sorted[..]);
                 for counted in 1..=sorted.len() {
-                    prop_assert_eq!(votes.median(counted), sorted[(counted - 1) / 2]);
-                    prop_assert_eq!(votes.reach(counted, 60), slow_reach(&sorted[..counted], 60));
+                    prop_assert_eq!(votes.counted(counted).median(), sorted[(counted - 1) / 2]);
+                    prop_assert_eq!(votes.counted(counted).reach(60), slow_reach(&sorted[..counted], 60));
+                    prop_assert_eq!(votes.waiting(counted - 1).reach(7), slow_reach(&sorted[counted - 1..], 7));
                 }
             }
         }

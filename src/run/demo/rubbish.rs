@@ -1,6 +1,6 @@
 //! What goes wrong at producers, one frame of each kind.
 
-/// Frames that are none, each for another reason; `None` is a record without a value.
+/// Frames that do not count, each for another reason; `None` is a record without a value.
 pub(super) fn frames() -> Vec<Option<Vec<u8>>> {
     let texts: [&[u8]; 13] = [
         b"",
@@ -20,6 +20,8 @@ pub(super) fn frames() -> Vec<Option<Vec<u8>>> {
     let mut frames: Vec<_> = texts.into_iter().map(|text| Some(text.to_vec())).collect();
     frames.push(None);
     frames.push(Some(b"[".repeat(10_000)));
+    // A second of 2026 with its highest bit flipped.
+    frames.push(Some(b"{\"uid\":\"u1\",\"ts\":3914709248}".to_vec()));
     frames
 }
 
@@ -30,9 +32,12 @@ mod tests {
     use crate::engine::frame::Verdict;
 
     #[test]
-    fn all_of_it_is_rejected() {
+    fn all_of_it_is_rejected_but_the_last_which_is_for_the_clock_to_judge() {
         let mut decoder = Decoder::new(Fields::default());
-        for frame in frames() {
+        let mut frames = frames();
+        let flipped = decoder.decode(frames.pop().unwrap().as_deref());
+        assert!(matches!(flipped, Verdict::Seen(_, 3_914_709_248)));
+        for frame in frames {
             let verdict = decoder.decode(frame.as_deref());
             assert!(
                 matches!(verdict, Verdict::Rejected(_)),

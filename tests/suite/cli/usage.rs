@@ -8,13 +8,13 @@ use super::{line, run_in, run_with};
 use crate::support::skip;
 
 /// A folder with a good file `a`.
-fn folder() -> tempfile::TempDir {
+pub(super) fn folder() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     fs::write(dir.path().join("a"), line("a", 7)).unwrap();
     dir
 }
 
-fn check_all(dir: &Path, cases: &[(&str, i32, &[&str])]) {
+pub(super) fn check_all(dir: &Path, cases: &[(&str, i32, &[&str])]) {
     for (args, code, words) in cases {
         let split: Vec<&str> = args
             .split(' ')
