@@ -116,7 +116,7 @@ fn at_random(rate: Rate, once_in: usize, bits: Bits, seed: u64) {
             *frame = frame.flipped(1 << bit);
         }
     }
-    let outcome = if seed % 8 == 0 {
+    let outcome = if seed.is_multiple_of(8) {
         check_in_context(&frames, &doubtful(), rate.reach_s())
     } else {
         check(&frames, &doubtful(), rate.reach_s())
