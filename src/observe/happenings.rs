@@ -2,10 +2,21 @@
 
 use tracing::{error, info, warn};
 
+use crate::engine::clock::Quarantine;
 use crate::engine::decode::WrongUnit;
 use crate::engine::frame::Reject;
+use crate::limits::CLOCK_START;
 
-/// A frame was rejected.
+/// Why a frame did not count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhyNot {
+    /// It was rejected.
+    Rejected(Reject),
+    /// It was quarantined.
+    Quarantined(Quarantine),
+}
+
+/// A frame did not count.
 #[derive(Debug)]
 pub struct FrameRejected<'a> {
     /// Name of its partition, or of its file.
@@ -15,7 +26,7 @@ pub struct FrameRejected<'a> {
     /// Its offset, or the number of its line less one.
     pub offset: i64,
     /// Why.
-    pub reason: Reject,
+    pub why: WhyNot,
     /// Such lines left out since the last one.
     pub left_out: u64,
 }
@@ -24,18 +35,54 @@ impl FrameRejected<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let (topic, partition, offset) = (self.topic, self.partition, self.offset);
-        let (reason, left_out) = (self.reason.name(), self.left_out);
-        let left_out = (left_out > 0).then_some(left_out);
-        if topic.is_empty() {
-            let line = offset + 1;
-            warn!(file = partition, line, reason, left_out, "frame rejected");
-        } else {
-            warn!(topic, partition, offset, reason, left_out, "frame rejected");
+        let left_out = (self.left_out > 0).then_some(self.left_out);
+        let line = offset + 1;
+        match (self.why, topic.is_empty()) {
+            (WhyNot::Rejected(reason), true) => {
+                let reason = reason.name();
+                warn!(file = partition, line, reason, left_out, "frame rejected");
+            }
+            (WhyNot::Rejected(reason), false) => {
+                let reason = reason.name();
+                warn!(topic, partition, offset, reason, left_out, "frame rejected");
+            }
+            (WhyNot::Quarantined(reason), true) => {
+                let reason = reason.name();
+                warn!(
+                    file = partition,
+                    line, reason, left_out, "frame quarantined"
+                );
+            }
+            (WhyNot::Quarantined(reason), false) => {
+                let reason = reason.name();
+                warn!(
+                    topic,
+                    partition, offset, reason, left_out, "frame quarantined"
+                );
+            }
         }
     }
 }
 
-/// More frames were rejected than there are lines about.
+/// Frames wait, and none has counted yet.
+#[derive(Debug)]
+pub struct WaitingToAgree {
+    /// How many wait.
+    pub pending: u64,
+}
+
+impl WaitingToAgree {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!(
+            pending = self.pending,
+            "frames wait until {CLOCK_START} of their partition agree on the time; at the end of an input fewer are \
+             counted (--exit-at-end)"
+        );
+    }
+}
+
+/// More frames did not count than there are lines about.
 #[derive(Debug)]
 pub struct RejectsLeftOut {
     /// Lines left out since the last one.
@@ -47,7 +94,7 @@ impl RejectsLeftOut {
     pub fn emit(&self) {
         warn!(
             left_out = self.left_out,
-            "more frames rejected; the ledger counts them by reason"
+            "more frames did not count; the ledger has them by reason"
         );
     }
 }

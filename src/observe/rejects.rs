@@ -1,24 +1,23 @@
-//! Rejected frames in the log: a few lines, and a number for the others.
+//! Frames in the log that did not count: a few lines, and a number for the others.
 
-use super::happenings::{FrameRejected, RejectsLeftOut};
+use super::happenings::{FrameRejected, RejectsLeftOut, WhyNot};
 use super::limiter::{Decision, Limiter};
-use crate::engine::frame::Reject;
 
-/// Logs rejected frames, within the limit on such lines.
+/// Logs rejected and quarantined frames, within the limit on such lines.
 #[derive(Debug, Default)]
 pub struct RejectLog {
     limiter: Limiter,
 }
 
 impl RejectLog {
-    /// The line for a rejected frame, if one is due at this moment of a monotonic clock; `topic` is empty for files.
+    /// The line for a frame that did not count, if one is due at this moment of a monotonic clock; `topic` is empty for files.
     pub fn line<'a>(
         &mut self,
         now_ms: u64,
         topic: &'a str,
         partition: &'a str,
         offset: i64,
-        reason: Reject,
+        why: WhyNot,
     ) -> Option<FrameRejected<'a>> {
         match self.limiter.decide(now_ms) {
             Decision::LeaveOut => None,
@@ -26,7 +25,7 @@ impl RejectLog {
                 partition,
                 topic,
                 offset,
-                reason,
+                why,
                 left_out,
             }),
         }

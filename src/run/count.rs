@@ -26,7 +26,7 @@ use crate::io::print::{Printer, printer};
 use crate::io::source::lines::{BytesRead, Input, LineSource};
 use crate::io::source::{Event, Source};
 use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
-use crate::observe::happenings::UnitMistaken;
+use crate::observe::happenings::{UnitMistaken, WhyNot};
 use crate::observe::rejects::RejectLog;
 
 /// Counts the inputs and prints the result.
@@ -110,7 +110,9 @@ fn read_all(
                     if let Verdict::Rejected(reason) = verdict {
                         let now_ms = progress.clock.monotonic_ms();
                         let name = &driver.partitions()[partition];
-                        if let Some(line) = rejects.line(now_ms, "", name, offset, reason) {
+                        if let Some(line) =
+                            rejects.line(now_ms, "", name, offset, WhyNot::Rejected(reason))
+                        {
                             progress.bar.suspend(|| line.emit());
                         }
                     }
@@ -126,6 +128,7 @@ fn read_all(
             }
         }
         progress.tell(driver.unit_mistaken(false));
+        tell_quarantined(driver, &mut rejects, progress);
         driver.aside.tend(Duration::ZERO)?;
         progress.show(driver.admission.ledger().read);
     }
@@ -133,6 +136,16 @@ fn read_all(
         progress.bar.suspend(|| line.emit());
     }
     Ok(())
+}
+
+fn tell_quarantined(driver: &mut Driver, rejects: &mut RejectLog, progress: &Progress) {
+    let now_ms = progress.clock.monotonic_ms();
+    for (partition, offset, reason) in driver.take_quarantined() {
+        let name = &driver.partitions()[partition];
+        if let Some(line) = rejects.line(now_ms, "", name, offset, WhyNot::Quarantined(reason)) {
+            progress.bar.suspend(|| line.emit());
+        }
+    }
 }
 
 /// Every window that is left, then the trailing ones and the ledger.

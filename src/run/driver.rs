@@ -5,10 +5,12 @@ use std::sync::Arc;
 use super::pipeline::{Broken, Pipeline};
 use super::reporter::Intake;
 use super::set_aside::SetAside;
-use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex};
+use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex, Settled};
 use crate::engine::catalog::Ask;
+use crate::engine::clock::Quarantine;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
+use crate::limits::FRAMES_PER_ROUND;
 use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
@@ -23,6 +25,10 @@ pub struct Driver {
     gate: Box<dyn FnMut()>,
     /// Where frames go that are not counted.
     pub aside: SetAside,
+    /// Where quarantined frames were and why, for the log; what is more than a round's worth is only counted.
+    quarantined: Vec<(PartitionIndex, i64, Quarantine)>,
+    /// Of one call, kept for its memory.
+    settled: Vec<Settled>,
 }
 
 impl Driver {
@@ -44,6 +50,8 @@ impl Driver {
             intake: Intake::default(),
             gate,
             aside,
+            quarantined: Vec::new(),
+            settled: Vec::new(),
         }
     }
 
@@ -85,6 +93,9 @@ impl Driver {
             let clock = self.admission.clock(arrival.partition);
             self.aside.note(arrival, payload, verdict, admitted, clock);
         }
+        if let Admitted::Quarantined(reason) = admitted {
+            self.note_quarantined(arrival.partition, arrival.offset, reason);
+        }
         // After that: what was settled may be this very frame.
         if self.admission.has_settled() {
             self.settle()?;
@@ -109,13 +120,28 @@ impl Driver {
     }
 
     fn settle(&mut self) -> Result<(), Broken> {
-        for settled in self.admission.take_settled() {
-            if let Ok(sighting) = settled.outcome {
-                self.pipeline.record(sighting)?;
+        let mut settled = std::mem::take(&mut self.settled);
+        settled.extend(self.admission.take_settled());
+        for settled in settled.drain(..) {
+            match settled.outcome {
+                Ok(sighting) => self.pipeline.record(sighting)?,
+                Err(reason) => self.note_quarantined(settled.partition, settled.offset, reason),
             }
             self.aside.settle(&settled);
         }
+        self.settled = settled;
         Ok(())
+    }
+
+    fn note_quarantined(&mut self, partition: PartitionIndex, offset: i64, reason: Quarantine) {
+        if self.quarantined.len() < FRAMES_PER_ROUND {
+            self.quarantined.push((partition, offset, reason));
+        }
+    }
+
+    /// Where frames were that have been quarantined since the last call, and why.
+    pub fn take_quarantined(&mut self) -> Vec<(PartitionIndex, i64, Quarantine)> {
+        std::mem::take(&mut self.quarantined)
     }
 
     /// What the log should say about the unit of the event times: once, when enough of them have come, or with `at_end`

@@ -34,7 +34,9 @@ use crate::limits::{
     BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
     SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
-use crate::observe::happenings::{OutputBehind, PartitionAhead, Stopped, Unreachable};
+use crate::observe::happenings::{
+    OutputBehind, PartitionAhead, Stopped, Unreachable, WaitingToAgree, WhyNot,
+};
 use crate::observe::rejects::RejectLog;
 
 /// What others in the process may watch of a running service.
@@ -99,6 +101,8 @@ pub fn run(
         skew: Skew::new(config.max_skew_s),
         walking: None,
         told_ahead: Vec::new(),
+        told_waiting: false,
+        read_at_tick: 0,
         unpublished,
         rejects: RejectLog::default(),
         places: Vec::new(),
@@ -168,6 +172,10 @@ struct Run<'a> {
     walking: Option<(u64, EventTime)>,
     /// Partitions that the log has named as being ahead.
     told_ahead: Vec<usize>,
+    /// Whether the log has said that frames wait and none counts.
+    told_waiting: bool,
+    /// Frames read at the last tick.
+    read_at_tick: u64,
     unpublished: Unpublished,
     rejects: RejectLog,
     /// Topic and number of each partition, by its index, for the log.
@@ -212,6 +220,7 @@ impl Run<'_> {
             self.tell_mistaken_unit(false);
             let read_bytes = self.driver.intake.read_bytes;
             self.gauges.read_bytes.store(read_bytes, Ordering::Relaxed);
+            self.tell_quarantined(now_ms);
             self.keep_together(now_ms)?;
             if self.tick_if_due().is_err() {
                 return Ok(Ended::Broken);
@@ -251,7 +260,8 @@ impl Run<'_> {
                         match driver.frame(arrival, payload) {
                             Ok((Verdict::Rejected(reason), _)) => {
                                 let (topic, name) = &places[partition];
-                                let line = rejects.line(now_ms, topic, name, offset, reason);
+                                let why = WhyNot::Rejected(reason);
+                                let line = rejects.line(now_ms, topic, name, offset, why);
                                 if let Some(line) = line {
                                     line.emit();
                                 }
@@ -317,6 +327,7 @@ impl Run<'_> {
         }
         self.walk();
         self.tell_who_is_ahead();
+        self.tell_who_waits();
         self.driver.barrier(Ask {
             trailing: true,
             changed: true,
@@ -326,6 +337,28 @@ impl Run<'_> {
         self.source
             .commit(|partition| admission.next_offset(partition));
         Ok(())
+    }
+
+    fn tell_quarantined(&mut self, now_ms: u64) {
+        for (partition, offset, reason) in self.driver.take_quarantined() {
+            let (topic, name) = &self.places[partition];
+            let why = WhyNot::Quarantined(reason);
+            if let Some(line) = self.rejects.line(now_ms, topic, name, offset, why) {
+                line.emit();
+            }
+        }
+    }
+
+    /// Whoever tries it out with three frames should not wonder.
+    fn tell_who_waits(&mut self) {
+        let ledger = self.driver.admission.ledger();
+        let stands_still = self.read_at_tick == ledger.read;
+        self.read_at_tick = ledger.read;
+        let pending = ledger.pending;
+        if stands_still && pending > 0 && ledger.counted == 0 && !self.told_waiting {
+            self.told_waiting = true;
+            WaitingToAgree { pending }.emit();
+        }
     }
 
     /// While all partitions are idle, time goes on as it does for everybody.
