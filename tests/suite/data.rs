@@ -1,5 +1,6 @@
 //! `headcount count` against exact counts: recorded streams, and made-up ones of several shapes.
 
+mod flipped;
 mod generated;
 mod outcome;
 

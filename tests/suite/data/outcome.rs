@@ -67,7 +67,11 @@ impl Outcome {
         let number = |name: &str| frames[name].as_u64().unwrap();
         assert_eq!(
             number("read"),
-            number("counted") + number("ignored") + sum("rejected"),
+            number("counted")
+                + number("ignored")
+                + number("quarantined")
+                + sum("rejected")
+                + number("pending"),
             "{stats}"
         );
         let mut windows = BTreeMap::new();
