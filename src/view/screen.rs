@@ -336,12 +336,12 @@ fn draw_ledger(frame: &mut Frame<'_>, area: Rect, model: &Model, theme: Theme) {
     let Some(tick) = model.tick() else { return };
     let frames = &tick.frames;
     let mut kept = format!(
-        "read {} = counted {} + ignored {} + ",
+        "read {} = counted {} + ",
         grouped(frames.read),
         grouped(frames.counted),
-        grouped(frames.ignored)
     );
     for (what, n) in [
+        ("ignored", frames.ignored),
         ("quarantined", frames.quarantined),
         ("pending", frames.pending),
     ] {

@@ -100,7 +100,7 @@ fn a_small_terminal_shows_every_number_with_its_interval_truth_and_error() {
         "95 %: 40,010 to 40,412  +0.53 %",
         "95 %: 70,647 to 71,357  -0.14 %",
         "2,000 frames/s  4.1 MB/s  lag 1,234  memory 98 MB  0.25 cores  tick 3",
-        "read 30,000 = counted 29,969 + ignored 0 + rejected 31 (json 20, uid_missing 11)",
+        "read 30,000 = counted 29,969 + rejected 31 (json 20, uid_missing 11)",
         " q  quit",
     ] {
         assert!(shown.contains(expected), "no {expected:?} in:\n{shown}");
@@ -411,9 +411,9 @@ fn absurd_numbers_are_shown_too() {
 #[test]
 fn reasons_that_do_not_fit_are_summed_up() {
     for (columns, expected) in [
-        (81, "rejected 31 (json 20, uid_missing 11)\n"),
-        (76, "rejected 31 (json 20, others 11)\n"),
-        (60, "rejected 31\n"),
+        (69, "rejected 31 (json 20, uid_missing 11)\n"),
+        (64, "rejected 31 (json 20, others 11)\n"),
+        (48, "rejected 31\n"),
     ] {
         let shown = text(&screen(&model(FEW, None), (columns, 24), COLORS));
         assert!(
@@ -471,4 +471,25 @@ fn a_picture_holds_the_text_of_the_screen() {
         svg.matches("<text ").count(),
         svg.matches("</text>").count()
     );
+}
+
+#[test]
+fn frames_whose_time_is_doubted_stand_in_the_ledger() {
+    let mut record: serde_json::Value = serde_json::from_slice(&tick(4, FEW)).unwrap();
+    record["frames"] = json!({"read": 50, "counted": 40, "late": 0, "ignored": 2, "quarantined": 4,
+        "quarantined_by": {"ahead": 4}, "pending": 3, "rejected": {"json": 1}});
+    let mut model = model(FEW, None);
+    model.take_tick(
+        Tick::parse(record.to_string().as_bytes()).unwrap(),
+        None,
+        NOW_MS,
+    );
+    let shown = text(&screen(&model, (100, 24), COLORS));
+    let ledger =
+        "read 50 = counted 40 + ignored 2 + quarantined 4 + pending 3 + rejected 1 (json 1)";
+    assert!(shown.contains(ledger), "{shown}");
+    let mut out = Vec::new();
+    lines::tick(&model, &mut out).unwrap();
+    let lines = String::from_utf8(out).unwrap();
+    assert!(lines.contains("  quarantined 4\n  pending 3\n"), "{lines}");
 }
