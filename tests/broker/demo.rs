@@ -5,6 +5,7 @@ use crate::support::process::{Service, headcount, run_ok};
 use crate::support::terminal::Terminal;
 use crate::support::wait_until;
 use crate::world::SOON;
+use std::path::Path;
 use std::time::Duration;
 
 #[test]
@@ -137,6 +138,21 @@ fn a_hangup_gives_the_terminal_back() {
     terminal.hang_up();
     terminal.wait(Duration::from_secs(20));
     assert!(terminal.raw().contains("\x1b[?1049l"));
+}
+
+/// As when the window of a terminal dies: nobody is told, the terminal is just gone.
+#[test]
+fn a_terminal_that_vanishes_ends_it() {
+    let Some(mut terminal) = Terminal::open("demo --every 300ms", &[], (24, 80)) else {
+        return;
+    };
+    terminal.until("tick 2");
+    let processes = terminal.processes();
+    terminal.vanish();
+    wait_until(SOON, "the program has ended", || {
+        let is_there = |id: &u32| Path::new(&format!("/proc/{id}")).exists();
+        (!processes.iter().any(is_there)).then_some(())
+    });
 }
 
 #[test]

@@ -140,21 +140,30 @@ impl Terminal {
         );
     }
 
-    /// SIGHUP for the program alone, not for `script`.
-    pub fn hang_up(&self) {
+    /// The processes that have the terminal as their standard input.
+    pub fn processes(&self) -> Vec<u32> {
         let on_it = |process: &std::fs::DirEntry| {
             let terminal = std::fs::read_link(process.path().join("fd/0"));
             terminal.is_ok_and(|terminal| terminal.as_os_str() == self.device.as_str())
         };
-        let mut processes = std::fs::read_dir("/proc")
-            .expect("a system with /proc")
-            .flatten();
-        let program = processes
-            .find(on_it)
-            .expect("the program is on its terminal");
+        let processes = std::fs::read_dir("/proc").expect("a system with /proc");
+        let ids = processes.flatten().filter(on_it);
+        ids.filter_map(|process| process.file_name().to_str()?.parse().ok())
+            .collect()
+    }
+
+    /// Takes the terminal away from under the program.
+    pub fn vanish(&mut self) {
+        self.child.kill().expect("script can be killed");
+        self.child.wait().expect("a child can be waited for");
+    }
+
+    /// SIGHUP for the program alone, not for `script`.
+    pub fn hang_up(&self) {
+        let processes = self.processes();
+        let program = processes.first().expect("the program is on its terminal");
         let kill = Command::new("kill")
-            .arg("-HUP")
-            .arg(program.file_name())
+            .args(["-HUP", &program.to_string()])
             .status();
         assert!(
             kill.is_ok_and(|status| status.success()),

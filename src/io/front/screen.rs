@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ratatui::DefaultTerminal;
 use ratatui::crossterm::event::{self, Event, KeyCode, KeyEventKind, KeyModifiers};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::{Change, Front, Wish};
 use crate::error::Failure;
@@ -44,6 +45,9 @@ impl Front for Screen {
     }
 
     fn wish(&mut self) -> Result<Option<Wish>, Failure> {
+        if has_hung_up() {
+            return Ok(Some(Wish::Quit));
+        }
         while event::poll(Duration::ZERO).map_err(|error| lost(&error))? {
             // A new size needs nothing: each drawing asks for it.
             let Event::Key(key) = event::read().map_err(|error| lost(&error))? else {
@@ -80,6 +84,14 @@ impl Drop for Screen {
         // Whoever wants to know closes it.
         let _ = self.close();
     }
+}
+
+/// Whether the terminal is gone. Asked for a key then, the terminal library reads for ever.
+fn has_hung_up() -> bool {
+    let stdout = io::stdout();
+    let mut asked = [PollFd::new(&stdout, PollFlags::empty())];
+    let gone = PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL;
+    poll(&mut asked, Some(&Timespec::default())).is_ok() && asked[0].revents().intersects(gone)
 }
 
 fn lost(error: &io::Error) -> Failure {

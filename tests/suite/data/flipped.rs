@@ -21,9 +21,12 @@ fn dice(state: &mut u64) -> u64 {
     z ^ (z >> 31)
 }
 
-/// User and time of each frame of 17 minutes, up to 3 s out of order; and those of which one bit of the low 32 is flipped,
+/// User and time.
+type Frame = (u64, u32);
+
+/// The frames of 17 minutes, up to 3 s out of order; and those of which one bit of the low 32 is flipped,
 /// one in a hundred.
-fn streams(seed: u64) -> (Vec<(u64, u32)>, Vec<(u64, u32)>, BTreeSet<usize>) {
+fn streams(seed: u64) -> (Vec<Frame>, Vec<Frame>, BTreeSet<usize>) {
     let mut state = seed;
     let (mut clean, mut flipped, mut which) = (Vec::new(), Vec::new(), BTreeSet::new());
     for i in 0..FRAMES {
@@ -45,7 +48,7 @@ fn streams(seed: u64) -> (Vec<(u64, u32)>, Vec<(u64, u32)>, BTreeSet<usize>) {
 }
 
 /// Counts them, with retention so long that nothing expires. Gives the outcome and the lines that did not count.
-fn count(dir: &Path, frames: &[(u64, u32)]) -> (Outcome, BTreeSet<usize>) {
+fn count(dir: &Path, frames: &[Frame]) -> (Outcome, BTreeSet<usize>) {
     let lines: String = frames
         .iter()
         .map(|(user, ts)| format!("{{\"uid\":\"u{user}\",\"ts\":{ts}}}\n"))
