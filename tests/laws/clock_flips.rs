@@ -188,6 +188,40 @@ fn one_bit_flipped_in_a_burst_of_up_to_35_frames() {
     }
 }
 
+/// Where a burst is itself a pause beyond the fence, the honest frames after it wait with it: it must not be the majority
+/// of 48.
+#[test]
+fn one_bit_flipped_in_a_burst_of_up_to_23_frames_of_sparse_traffic() {
+    for rate in [Rate::Every(2), Rate::Every(120)] {
+        for bit in 0..32 {
+            for length in [2, 12, 13, 18, 22, CLOCK_VOTES / 2 - 1] {
+                for start in [CLOCK_START, 20, 24, 47, 130, 300 - length] {
+                    let mut frames = honest(300, rate);
+                    for frame in &mut frames[start..start + length] {
+                        *frame = frame.flipped(1 << bit);
+                    }
+                    let reach_s = rate.reach_s().max(6 * rate.at(CLOCK_VOTES));
+                    let outcome = check(&frames, &doubtful(), reach_s);
+                    assert_none_lost(&frames, &outcome, (rate, bit, length, start));
+                }
+            }
+        }
+    }
+}
+
+/// From 25 on it is, and is counted where it claims to be: the clock is carried off as by a jump in time.
+#[test]
+fn a_burst_longer_than_24_in_sparse_traffic_is_taken_for_a_jump_in_time() {
+    let mut frames = honest(300, Rate::Every(120));
+    for frame in &mut frames[100..125] {
+        *frame = frame.flipped(1 << 25);
+    }
+    let jump = frames[100].says().unwrap() - frames[100].truth;
+    let outcome = check_in_context(&frames, &doubtful(), jump);
+    assert!(outcome.became.iter().all(|became| became.counted()));
+    assert!(outcome.clocks[299] > Some(frames[299].truth + jump / 2));
+}
+
 /// One more cannot be told from a true jump in time: the burst is counted where it claims to be, and the frames after
 /// it count as late ones, or as too late ones if the jump was longer than `--max-lateness`.
 #[test]
