@@ -86,8 +86,9 @@ pub const CLOCK_QUORUM: usize = 36;
 /// Frames of a partition that establish its clock if five sixths of them agree. At [`CLOCK_VOTES`] frames the majority
 /// decides.
 pub const CLOCK_START: usize = 12;
-/// Frames of a partition after which one that waits is refuted.
-pub const HELD_FRAMES_MAX: u64 = 192;
+/// Frames of a partition after which one that waits is refuted: a quorum can still gather where 19 frames of 20 are too far
+/// behind to vote, and one wrong frame in 50 cannot, even where no other votes.
+pub const HELD_FRAMES_MAX: u64 = 1_024;
 /// Greatest `--max-jump`, in seconds (a century): with it every frame is believed at once.
 pub const MAX_JUMP_MAX_S: u64 = 36_600 * 86_400;
 /// Greatest `--max-lateness`, in seconds.

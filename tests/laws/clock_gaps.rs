@@ -142,6 +142,76 @@ fn frames_hours_late_are_counted_and_hold_up_nobody() {
     }
 }
 
+/// After an outage, devices send what they kept: honest frames from anywhere in it, mixed with those of now.
+#[test]
+fn what_was_kept_during_an_outage_is_counted_and_so_is_what_comes_with_it() {
+    let mut dice = Dice::new(6);
+    for gap in [10 * MINUTE, HOUR, DAY] {
+        for share in [10, 30, 50] {
+            for seed in 0..40 {
+                let frames = from_times((0..1_000_u32).map(|i| {
+                    let now = START + i / 10 + if i < 500 { 0 } else { gap };
+                    let kept = (500..800).contains(&i) && dice.below(100) < share;
+                    now - if kept {
+                        dice.below(gap as usize) as u32
+                    } else {
+                        0
+                    }
+                }));
+                let outcome = check(&frames, &doubtful(), MAX_JUMP_S);
+                assert_none_lost(&frames, &outcome, (gap, share, seed));
+            }
+        }
+    }
+}
+
+/// Where most frames are hours late and have no vote, those on time take longer to be a quorum.
+#[test]
+fn a_pause_of_a_partition_in_which_most_frames_are_hours_late_loses_nothing() {
+    let mut dice = Dice::new(7);
+    for gap in [MINUTE + 5, 10 * MINUTE, DAY] {
+        for share in [50, 80, 85, 90] {
+            for seed in 0..8 {
+                let frames = from_times((0..6_000_u32).map(|i| {
+                    let now = START + i / 10 + if i < 3_000 { 0 } else { gap };
+                    let late = i > 200 && dice.below(100) < share;
+                    let by = gap + 600 + dice.below(5 * 3_600) as u32;
+                    now - if late { by } else { 0 }
+                }));
+                let outcome = check(&frames, &doubtful(), MAX_JUMP_S);
+                assert_none_lost(&frames, &outcome, (gap, share, seed));
+            }
+        }
+    }
+}
+
+/// A job that sends a few dozen frames every hour, one in a hundred with a flipped bit.
+#[test]
+fn frames_that_come_in_hourly_batches_are_never_refuted() {
+    let mut dice = Dice::new(8);
+    for batch in [2, 10, 20, 24, 30, 36, 60] {
+        for seed in 0..40 {
+            let mut frames = honest(batch * 40, Rate::Every(1));
+            for (i, frame) in frames.iter_mut().enumerate() {
+                let truth = START + (i / batch) as u32 * HOUR + (i % batch / 4) as u32;
+                let bit = 1 << dice.below(32);
+                *frame = Frame::honest(truth);
+                if dice.once_in(100) {
+                    *frame = frame.flipped(bit);
+                }
+            }
+            // Batches far apart have a fence as wide as that.
+            let outcome = check(&frames, &doubtful(), 13 * HOUR);
+            for (frame, became) in frames.iter().zip(&outcome.became) {
+                let refuted = became
+                    .reason()
+                    .is_some_and(|r| r != Quarantine::Unconfirmed);
+                assert!(!(frame.honest && refuted), "{batch}, {seed}: {frame:?}");
+            }
+        }
+    }
+}
+
 #[test]
 fn a_producer_an_hour_ahead_mixed_into_a_partition_is_quarantined() {
     let mut dice = Dice::new(4);

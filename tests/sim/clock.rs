@@ -6,7 +6,7 @@
 const VOTES: usize = 48;
 const QUORUM: usize = 36;
 const START: usize = 12;
-const PATIENCE: u64 = 192;
+const PATIENCE: u64 = 1_024;
 /// With this jump or a greater one every frame is believed.
 const ANY_JUMP_S: i64 = 36_600 * 86_400;
 
@@ -89,6 +89,12 @@ impl Clock {
                 Judgement::Ahead,
                 settled,
             );
+            // A quorum whose first vote is about to go decides, whether or not it agrees.
+            let is_full = self.voters.len() == VOTES && self.voters[0].waits;
+            if is_full && self.waiting() >= QUORUM {
+                self.voters.retain(|voter| voter.waits);
+                self.establish(settled);
+            }
         }
         if self.now.is_some_and(|now| ts <= now) {
             let (median, reach) = self.spread();

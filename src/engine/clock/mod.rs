@@ -2,9 +2,9 @@
 //!
 //! The last 48 frames near the present have a *vote* on it. The median of the counted ones plus a robust spread is the
 //! *fence*. What is not ahead of clock or fence is counted at once; what is ahead waits in the *pen* until they reach it.
-//! When 36 votes ahead of the clock agree, or all 48 are ahead, time has passed on and the clock is established anew among
-//! them; a frame that 48 votes or 192 frames after it have not confirmed was wrong. At the start frames wait until 12
-//! agree, or there are 48. Votes agree when five sixths of them lie within the spread of their median. docs/DESIGN.md
+//! When 36 votes ahead of the clock agree, or are still that many when the first of them is to give way, time has passed
+//! on and the clock is established anew among them; a frame that 48 votes or 1,024 frames after it have not confirmed was
+//! wrong. At the start frames wait until 12 agree, or there are 48. Votes agree when five sixths of them lie within the spread of their median. docs/DESIGN.md
 //! argues for the rule and says what it cannot catch.
 //!
 //! Everything is decided from the partition's frames, in their order, and from nothing else.
@@ -154,6 +154,12 @@ impl PartitionClock {
             return None;
         };
         self.refute_old(arrival, settled);
+        let clock = if self.majority_gives_way() {
+            self.establish_anew(settled);
+            self.clock.unwrap_or(clock)
+        } else {
+            clock
+        };
         if claim.ts <= clock {
             if self.is_near(claim.ts) {
                 self.vote(claim.ts, arrival, settled);
@@ -170,9 +176,7 @@ impl PartitionClock {
         }
         self.hold(claim, arrival, settled);
         if self.is_decided(CLOCK_QUORUM) {
-            let waiting = self.pen.iter().map(|held| held.claim.ts);
-            self.votes.forget_before(waiting.min().unwrap_or(0));
-            self.establish(settled);
+            self.establish_anew(settled);
         } else {
             self.release(settled);
         }
@@ -252,6 +256,16 @@ impl PartitionClock {
         waiting == CLOCK_VOTES || (waiting >= quorum && agree())
     }
 
+    /// Whether a quorum waits and the next vote would refute the first of it. Where honest frames come from anywhere in a
+    /// gap, as after an outage, some of them are not ahead and have votes among those that wait: these never agree, nor
+    /// do all votes wait.
+    fn majority_gives_way(&self) -> bool {
+        let first = self.pen.front().map(|held| held.arrival);
+        self.pen.len() >= CLOCK_QUORUM
+            && self.votes.len() == CLOCK_VOTES
+            && first == self.votes.oldest()
+    }
+
     /// Up to where a frame is believed at once. Those that wait have no say in it.
     fn fence(&self) -> u64 {
         let present = self.votes.counted(self.counted_votes());
@@ -308,6 +322,13 @@ impl PartitionClock {
             !counts
         });
         self.pen = pen;
+    }
+
+    /// Sets the clock by the frames that wait alone.
+    fn establish_anew(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        let waiting = self.pen.iter().map(|held| held.claim.ts);
+        self.votes.forget_before(waiting.min().unwrap_or(0));
+        self.establish(settled);
     }
 
     /// Sets the clock among the frames that wait, all of which have a vote and which are all that have one: by the

@@ -37,6 +37,11 @@ impl Votes {
         self.arrived.len()
     }
 
+    /// The number of the frame whose vote is the next to give way.
+    pub(super) fn oldest(&self) -> Option<u64> {
+        self.arrived.front().map(|vote| vote.arrival)
+    }
+
     /// Takes a vote in; the oldest gives way where there is no room.
     pub(super) fn push(&mut self, vote: Vote) -> Option<Vote> {
         let oldest = if self.len() == CLOCK_VOTES {
