@@ -25,6 +25,8 @@ pub struct Faults {
     /// them if that is 1.
     ahead_s: i64,
     ahead: usize,
+    /// Seconds that most frames of every other stretch of three hundred are behind, as of a device that was off line.
+    straggle_s: i64,
     /// Whether the broker says when it wrote a frame.
     append_time: bool,
 }
@@ -48,6 +50,7 @@ impl Faults {
             same_bit: dice.once_in(3),
             ahead_s: dice.pick(&[0, 0, 30, HOUR_S, DAY_S, 40 * DAY_S]),
             ahead: dice.pick(&[1, 2, 5, 30]),
+            straggle_s: dice.pick(&[0, 0, 0, 5 * HOUR_S, DAY_S]),
             append_time: dice.once_in(4),
         }
     }
@@ -151,6 +154,9 @@ fn produce(
         let mut ts = at;
         if is_ahead && (faults.ahead == 1 || dice.once_in(faults.ahead)) {
             ts += faults.ahead_s;
+        }
+        if (i / 300) % 2 == 0 && !dice.once_in(12) {
+            ts -= faults.straggle_s;
         }
         let is_burst = !faults.flips_in_bursts || (i / 100) % 3 == 0;
         let flips_here = faults.flips_in.is_none_or(|only| only == partition);
