@@ -115,13 +115,17 @@ impl Output {
         self.trouble = 0;
         self.condition = Condition::Well;
         self.lose_connection();
-        for _ in 0..1_000 {
+        // The revisions of one window go out one after the other: each takes a turn, and any turn may have no room.
+        for _ in 0..100 + 2 * self.outbox.unpublished_finals() {
             self.turn();
             if self.outbox.is_empty() {
                 return;
             }
         }
-        panic!("the output is well, and still does not get everything");
+        panic!(
+            "the output is well, and still does not get {} last words",
+            self.outbox.unpublished_finals()
+        );
     }
 
     /// What a reader of the topics finds: every final and revision, byte for byte, the newest of each window under its
