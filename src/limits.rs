@@ -64,6 +64,8 @@ pub const FORGET_LOOK_BACK_S: i64 = 7 * 86_400;
 pub const ASIDE_IN_FLIGHT_FRAMES: u64 = 10_000;
 /// Bytes of such frames; a single one may be larger.
 pub const ASIDE_IN_FLIGHT_BYTES: u64 = 32 << 20;
+/// How long such a topic must have had no room until the log says that reading waits for it.
+pub const ASIDE_STUCK_MS: u64 = 5_000;
 /// Bytes of frames kept while they wait to be confirmed, for the case that they are quarantined. What does not fit is
 /// counted all the same, but cannot be put aside.
 pub const ASIDE_KEPT_BYTES: usize = 64 << 20;

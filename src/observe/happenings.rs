@@ -256,6 +256,19 @@ impl OutputBehind {
     }
 }
 
+/// A topic for frames that are not counted takes nothing, so reading waits.
+#[derive(Debug)]
+pub struct AsideBehind;
+
+impl AsideBehind {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            "the topic for quarantined or rejected frames does not keep up; reading waits for it"
+        );
+    }
+}
+
 /// The output did not take a record.
 #[derive(Debug)]
 pub struct Undelivered<'a> {

@@ -6,6 +6,7 @@ use crate::oracle::{Oracle, check_order, windows_of};
 use crate::support::process::Service;
 use crate::support::wait_until;
 use crate::world::{Frame, Job, NOON, Published, SOON, Tail, bad, log_lines, seen, stop};
+use headcount::limits::{ASIDE_IN_FLIGHT_FRAMES, FRAMES_PER_ROUND};
 use rdkafka::mocking::MockCluster;
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
@@ -161,6 +162,38 @@ fn an_offset_that_a_broker_disowns_in_error_is_read_all_the_same() {
 }
 
 /// A service with a tick under way to a broker that has fallen silent.
+#[test]
+fn a_topic_for_rejected_frames_that_takes_nothing_holds_reading_back_and_the_log_says_so() {
+    let (cluster, job) = cluster("mock-aside", 1);
+    let aside = "mock-aside-rejects";
+    cluster.create_topic(aside, 1, 1).expect("a topic");
+    for (topic, leader) in [
+        (job.topic.as_str(), 1),
+        (&job.stats, 1),
+        (&job.windows, 1),
+        (aside, 3),
+    ] {
+        let led = cluster.partition_leader(topic, 0, Some(leader));
+        led.expect("a leader");
+    }
+    cluster.broker_down(3).expect("it goes down");
+    let broken = ASIDE_IN_FLIGHT_FRAMES as usize + 10 * FRAMES_PER_ROUND;
+    let mut sent: Vec<_> = (0..broken).map(|_| bad(0, "json", Some(b"{"))).collect();
+    sent.extend(batch(0, 1));
+    job.send(&sent);
+    let mut service = job.start(&["--every", "100ms", "--rejects-topic", aside]);
+    service.stderr_line("reading waits for it", SOON);
+    let held_back = job.ticks().up_to_now().pop().expect("a tick").reflected();
+    assert!(held_back < broken as i64, "{held_back} of {broken}");
+    cluster.broker_up(3).expect("it comes back");
+    let all = sent.len() as i64;
+    job.ticks()
+        .until("all frames", |tick| tick.reflected() == all);
+    let stderr = stop(&mut service);
+    assert!(log_lines(&stderr, "could not be put aside").is_empty());
+    assert_exact(&sent, &job);
+}
+
 fn silenced(name: &str) -> (Cluster, Service) {
     let (cluster, job) = cluster(name, 1);
     job.send(&batch(0, 1));

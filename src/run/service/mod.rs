@@ -31,11 +31,11 @@ use crate::io::sink::kafka::KafkaSink;
 use crate::io::source::kafka::KafkaSource;
 use crate::io::source::{Event, Source};
 use crate::limits::{
-    BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS,
-    SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
+    ASIDE_STUCK_MS, BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS,
+    SHUTDOWN_MS, SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
 use crate::observe::happenings::{
-    OutputBehind, PartitionAhead, Stopped, Unreachable, WaitingToAgree, WhyNot,
+    AsideBehind, OutputBehind, PartitionAhead, Stopped, Unreachable, WaitingToAgree, WhyNot,
 };
 use crate::observe::rejects::RejectLog;
 
@@ -113,6 +113,8 @@ pub fn run(
         surveyed_ms: 0,
         is_unreachable: false,
         is_behind: false,
+        aside_full_since_ms: None,
+        told_aside: false,
     };
     let outcome = service.until_told();
     service.end(outcome)
@@ -190,6 +192,10 @@ struct Run<'a> {
     surveyed_ms: u64,
     is_unreachable: bool,
     is_behind: bool,
+    /// Since when a topic for uncounted frames has had no room.
+    aside_full_since_ms: Option<u64>,
+    /// Whether the log has said so.
+    told_aside: bool,
 }
 
 impl Run<'_> {
@@ -206,9 +212,7 @@ impl Run<'_> {
             let unpublished = self.unpublished.finals();
             self.driver.aside.tend(Duration::ZERO)?;
             let went_on = if self.driver.aside.is_full() {
-                // A topic that takes nothing holds reading back, as the outputs do.
-                self.driver.aside.tend(Duration::from_millis(POLL_MAX_MS))?;
-                !self.driver.aside.is_full()
+                self.wait_for_aside(now_ms)?
             } else if self.waits_for_output() {
                 self.unpublished.finals() < unpublished
             } else {
@@ -405,6 +409,23 @@ impl Run<'_> {
             self.unpublished.wait(Duration::from_millis(POLL_MAX_MS));
         }
         behind
+    }
+
+    /// A topic for uncounted frames that takes nothing holds reading back, as the outputs do. Returns whether there is
+    /// room again.
+    fn wait_for_aside(&mut self, now_ms: u64) -> Result<bool, Failure> {
+        self.driver.aside.tend(Duration::from_millis(POLL_MAX_MS))?;
+        if !self.driver.aside.is_full() {
+            (self.aside_full_since_ms, self.told_aside) = (None, false);
+            return Ok(true);
+        }
+        let since_ms = *self.aside_full_since_ms.get_or_insert(now_ms);
+        // To be full for a moment is how it keeps pace.
+        let is_stuck = now_ms - since_ms >= ASIDE_STUCK_MS;
+        if is_stuck && !std::mem::replace(&mut self.told_aside, true) {
+            AsideBehind.emit();
+        }
+        Ok(false)
     }
 
     fn lose_touch(&mut self, why: &str) {
