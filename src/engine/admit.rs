@@ -7,6 +7,8 @@
 //! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
 //! partition's clock says does not depend on the other partitions.
 
+mod saved;
+
 use super::barrier::{Barrier, Question, Snapshot};
 use super::calendar::{Calendar, Period};
 use super::catalog::{Ask, Catalog, Completeness, Emission, Passed};
@@ -135,6 +137,11 @@ impl Admission {
             settled: Vec::new(),
             fates: Vec::new(),
         }
+    }
+
+    /// From now on, keeps note of what is to be saved.
+    pub fn keep_unsaved(&mut self) {
+        self.catalog.keep_unsaved();
     }
 
     /// Adds a partition that will be read from an offset on; `unread` tells whether it holds frames to read. Until
@@ -378,6 +385,7 @@ impl Admission {
             .catalog
             .collect(ask, self.passed(), self.completeness());
         self.ticks += u64::from(ask.trailing);
+        let saved = ask.save.then(|| Box::new(self.save()));
         Barrier {
             question: Question {
                 trailing: ask
@@ -386,6 +394,7 @@ impl Admission {
                 windows: collected.windows.iter().map(|facts| facts.id).collect(),
                 cooled: collected.cooled,
                 evicted: collected.evicted,
+                save: saved.is_some(),
             },
             snapshot: Snapshot {
                 tick: ask.trailing.then_some(self.ticks),
@@ -399,6 +408,7 @@ impl Admission {
                 windows: collected.windows,
             },
             more: collected.more,
+            saved,
         }
     }
 

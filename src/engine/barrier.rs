@@ -2,6 +2,7 @@
 //! frames before it, together with what the admission knew at that moment.
 
 use super::calendar::WindowId;
+use super::checkpoint::{SavedAdmission, SavedSketches};
 use super::frame::EventTime;
 use super::ledger::Ledger;
 use super::sketch::estimate::Tally;
@@ -17,6 +18,8 @@ pub struct Question {
     pub cooled: Vec<WindowId>,
     /// Windows to forget, after they were reported.
     pub evicted: Vec<WindowId>,
+    /// Whether to hand over what changed since the last time, to be saved.
+    pub save: bool,
 }
 
 /// What shards answer; the answers of all shards add up to the answer for the whole sketch.
@@ -26,11 +29,15 @@ pub struct Answer {
     pub trailing: Option<[Tally; 6]>,
     /// One tally a window of the question, in its order.
     pub windows: Vec<Tally>,
+    /// What changed, if it was asked for.
+    pub saved: Option<SavedSketches>,
+    /// Why sketches on the shelf could not be read: then the answer is worth nothing.
+    pub trouble: Option<String>,
 }
 
 impl Answer {
     /// Adds another shard's answer to the same question.
-    pub fn merge(&mut self, other: &Self) {
+    pub fn merge(&mut self, other: Self) {
         assert_eq!(self.windows.len(), other.windows.len(), "one question");
         if let (Some(ours), Some(theirs)) = (&mut self.trailing, &other.trailing) {
             for (our, their) in ours.iter_mut().zip(theirs) {
@@ -40,6 +47,11 @@ impl Answer {
         for (our, their) in self.windows.iter_mut().zip(&other.windows) {
             our.merge(their);
         }
+        if let (Some(ours), Some(theirs)) = (&mut self.saved, other.saved) {
+            ours.parts.extend(theirs.parts);
+            ours.stretches.extend(theirs.stretches);
+        }
+        self.trouble = self.trouble.take().or(other.trouble);
     }
 }
 
@@ -127,4 +139,6 @@ pub struct Barrier {
     pub snapshot: Snapshot,
     /// Whether another barrier must follow at once, because this one was full.
     pub more: bool,
+    /// What is to be saved, if that was asked for.
+    pub saved: Option<Box<SavedAdmission>>,
 }

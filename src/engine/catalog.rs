@@ -4,8 +4,11 @@
 //! is not yet closed is never evicted. 3. What was counted in a window after its last record is put out before the
 //! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
 
+mod saved;
+
 use std::collections::BTreeSet;
 
+use self::saved::Unsaved;
 use super::admit::Rules;
 use super::barrier::{ClosedBy, Stage, WindowFacts};
 use super::calendar::{Bounds, Period, WindowId};
@@ -63,6 +66,8 @@ pub struct Ask {
     pub changed: bool,
     /// The input has ended: every window is closed.
     pub end: bool,
+    /// What changed since the last time, to be saved.
+    pub save: bool,
 }
 
 /// What a barrier puts out and tells the shards.
@@ -98,6 +103,8 @@ struct Entry {
     visited: bool,
     /// Its sketch is unpacked; then listed in `Catalog::warm`.
     warm: bool,
+    /// Changed since it was last saved; then listed in `Catalog::unsaved`.
+    unsaved: bool,
     /// What closed it, and the number of its last revision, once its final is out.
     last_word: Option<(ClosedBy, u32)>,
 }
@@ -113,6 +120,8 @@ pub struct Catalog {
     open: BTreeSet<(i64, WindowId)>,
     dirty: Vec<WindowId>,
     warm: Vec<WindowId>,
+    /// `None` where nothing is saved.
+    unsaved: Option<Unsaved>,
     next_seq: u64,
 }
 
@@ -129,6 +138,7 @@ impl Catalog {
             open: BTreeSet::new(),
             dirty: Vec::new(),
             warm: Vec::new(),
+            unsaved: None,
             next_seq: 1,
         }
     }
@@ -158,6 +168,7 @@ impl Catalog {
             entry.frames += 1;
             entry.late += u64::from(late);
             entry.visited = true;
+            entry.note_unsaved(id, &mut self.unsaved);
             if !entry.warm {
                 entry.warm = true;
                 self.warm.push(id);
@@ -221,6 +232,9 @@ impl Catalog {
                 return;
             }
             self.open.pop_first();
+            if let Some(entry) = self.windows.get_mut(id) {
+                entry.note_unsaved(id, &mut self.unsaved);
+            }
             if is_complete(id, completeness) {
                 self.finish(id, passed, completeness, collected);
             }
@@ -249,6 +263,7 @@ impl Catalog {
         };
         entry.last_word = Some((closed_by, 0));
         entry.dirty = false;
+        entry.note_unsaved(id, &mut self.unsaved);
         let stage = Stage::Final { seq, closed_by };
         collected.windows.push(entry.facts(id, completeness, stage));
         self.next_seq += 1;
@@ -275,6 +290,7 @@ impl Catalog {
         if !std::mem::replace(&mut entry.dirty, false) {
             return;
         }
+        entry.note_unsaved(id, &mut self.unsaved);
         let stage = match &mut entry.last_word {
             None if self.emission == Emission::Finals => return,
             None => Stage::Provisional,
@@ -333,6 +349,9 @@ impl Catalog {
     fn forget(&mut self, id: WindowId) {
         if let Some(entry) = self.windows.remove(id) {
             self.open.remove(&(entry.end, id));
+            if let Some(unsaved) = &mut self.unsaved {
+                unsaved.forget(id);
+            }
             if entry.warm {
                 self.warm.retain(|warm| *warm != id);
             }
@@ -368,7 +387,17 @@ impl Entry {
             dirty: false,
             visited: false,
             warm: false,
+            unsaved: false,
             last_word: None,
+        }
+    }
+
+    fn note_unsaved(&mut self, id: WindowId, unsaved: &mut Option<Unsaved>) {
+        if !self.unsaved
+            && let Some(unsaved) = unsaved
+        {
+            self.unsaved = true;
+            unsaved.change(id);
         }
     }
 

@@ -1,6 +1,7 @@
 //! What became of every frame: `read = counted + ignored + quarantined + sum of rejected + pending`, at any moment.
 
 use super::calendar::Period;
+use super::checkpoint::codec::{Damaged, Reader, put_len};
 use super::clock::Quarantine;
 use super::frame::Reject;
 
@@ -57,11 +58,77 @@ impl Ledger {
         counts.filter(|(_, n)| *n > 0)
     }
 
+    /// Appends the counts that are the same for whoever read the same frames (docs/FORMAT.md, *State*): all but `expired`.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        for count in [
+            self.read,
+            self.counted,
+            self.late,
+            self.ignored,
+            self.pending,
+        ] {
+            out.extend_from_slice(&count.to_le_bytes());
+        }
+        write_counts(&self.quarantined, out);
+        write_counts(&self.rejected, out);
+    }
+
+    /// Appends the counts that depend on when windows were evicted too.
+    pub fn write_expired(&self, out: &mut Vec<u8>) {
+        write_counts(&self.expired, out);
+    }
+
+    /// Reads what [`Self::write`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When no ledger can have written it.
+    pub fn read(from: &mut Reader<'_>) -> Result<Self, Damaged> {
+        let mut ledger = Self {
+            read: from.u64()?,
+            counted: from.u64()?,
+            late: from.u64()?,
+            ignored: from.u64()?,
+            pending: from.u64()?,
+            ..Self::default()
+        };
+        read_counts(&mut ledger.quarantined, from)?;
+        read_counts(&mut ledger.rejected, from)?;
+        from.check(ledger.balances())?;
+        Ok(ledger)
+    }
+
+    /// Reads what [`Self::write_expired`] wrote.
+    ///
+    /// # Errors
+    ///
+    /// When no ledger can have written it.
+    pub fn read_expired(&mut self, from: &mut Reader<'_>) -> Result<(), Damaged> {
+        read_counts(&mut self.expired, from)
+    }
+
     /// Whether the ledger adds up.
     #[must_use]
     pub fn balances(&self) -> bool {
-        let rejected: u64 = self.rejected.iter().sum();
-        let quarantined: u64 = self.quarantined.iter().sum();
-        self.read == self.counted + self.ignored + quarantined + rejected + self.pending
+        let kinds = [self.counted, self.ignored, self.pending];
+        let verdicts = kinds.iter().chain(&self.quarantined).chain(&self.rejected);
+        // Damaged counts need not fit.
+        verdicts.map(|n| u128::from(*n)).sum::<u128>() == u128::from(self.read)
     }
+}
+
+fn write_counts(counts: &[u64], out: &mut Vec<u8>) {
+    put_len(out, counts.len());
+    for count in counts {
+        out.extend_from_slice(&count.to_le_bytes());
+    }
+}
+
+/// Reads counts by reason; reasons that were not known when they were written are new at the end, and have none.
+fn read_counts(counts: &mut [u64], from: &mut Reader<'_>) -> Result<(), Damaged> {
+    let written = from.len(8, counts.len())?;
+    for count in &mut counts[..written] {
+        *count = from.u64()?;
+    }
+    Ok(())
 }

@@ -5,6 +5,7 @@ pub mod admit;
 pub mod barrier;
 pub mod calendar;
 pub mod catalog;
+pub mod checkpoint;
 pub mod clock;
 pub mod decode;
 pub mod frame;

@@ -1,9 +1,13 @@
 //! A shard: one worker's pages of every sketch.
 
+mod saved;
+
 use std::collections::VecDeque;
+use std::fmt;
 use std::mem;
 use std::ops::Range;
 
+use self::saved::Saving;
 use super::barrier::{Answer, Question};
 use super::calendar::{Calendar, Period, WindowId};
 use super::frame::Sighting;
@@ -19,36 +23,55 @@ use crate::limits::RESTING_WINDOWS;
 /// fetched from memory together.
 const TOGETHER: usize = 64;
 
-/// A window's share: at work, waiting to be packed, or packed.
+/// Where the sketches of windows are kept that nobody is expected to visit soon: outside, by whoever has room.
+pub trait Shelf: Send {
+    /// The canonical bytes of the whole sketch of a window that was put there.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, in words for the operator.
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String>;
+}
+
+/// A window's share: at work, waiting to be packed, packed, or on the shelf.
 #[derive(Debug)]
 enum Kept {
     Warm(Share),
     /// Listed in `Shard::resting` under this number.
     Resting(u64, Share),
     Packed(Packed),
+    Shelved,
 }
 
-impl Kept {
-    fn into_share(self, packer: &mut Packer) -> Share {
-        match self {
-            Self::Warm(share) | Self::Resting(_, share) => share,
-            Self::Packed(packed) => packer.unpack(packed),
-        }
-    }
+#[derive(Debug)]
+struct Window {
+    id: WindowId,
+    kept: Kept,
+    /// Changed since it was saved; then listed in `Shard::unsaved`.
+    unsaved: bool,
 }
 
 /// Some pages of the trailing table and of every calendar window. No other shard has them.
-#[derive(Debug)]
 pub struct Shard {
     precision: Precision,
     pages: Range<usize>,
     trailing: Trailing,
-    windows: WindowMap<Kept>,
+    windows: WindowMap<Window>,
     /// Windows that cooled, the first to be packed first, each with the number of its rest. One that was visited since
     /// rests under another number, or not at all.
     resting: VecDeque<(u64, WindowId)>,
     rests: u64,
     packer: Packer,
+    saving: Saving,
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("pages", &self.pages)
+            .field("windows", &self.windows)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Shard {
@@ -63,6 +86,7 @@ impl Shard {
             resting: VecDeque::new(),
             rests: 0,
             packer: Packer::default(),
+            saving: Saving::default(),
         }
     }
 
@@ -73,33 +97,45 @@ impl Shard {
             for period in Period::ALL {
                 for sighting in together {
                     if sighting.periods & period.bit() != 0 {
-                        self.share(period, sighting).insert(sighting.hash);
+                        self.insert(period, sighting);
                     }
                 }
             }
         }
     }
 
-    fn share(&mut self, period: Period, sighting: &Sighting) -> &mut Share {
+    fn insert(&mut self, period: Period, sighting: &Sighting) {
         let (precision, pages) = (self.precision, &self.pages);
-        let kept = self.windows.entry(period, sighting.ts, |_, _| {
-            Kept::Warm(Share::new(precision, pages.clone()))
+        let window = self.windows.entry(period, sighting.ts, |id, _| Window {
+            id,
+            kept: Kept::Warm(Share::new(precision, pages.clone())),
+            unsaved: false,
         });
-        if !matches!(kept, Kept::Warm(_)) {
+        if !matches!(window.kept, Kept::Warm(_)) {
             let nobody = Kept::Warm(Share::new(precision, pages.clone()));
-            *kept = Kept::Warm(mem::replace(kept, nobody).into_share(&mut self.packer));
+            let share = match mem::replace(&mut window.kept, nobody) {
+                Kept::Warm(share) | Kept::Resting(_, share) => share,
+                Kept::Packed(packed) => self.packer.unpack(packed),
+                Kept::Shelved => self.saving.fetch(window.id, precision, pages),
+            };
+            window.kept = Kept::Warm(share);
         }
-        match kept {
-            Kept::Warm(share) => share,
-            _ => unreachable!("it was warmed above"),
+        if let Kept::Warm(share) = &mut window.kept
+            && share.insert(sighting.hash)
+            && !window.unsaved
+        {
+            window.unsaved = true;
+            self.saving.note_unsaved(window.id);
         }
     }
 
     /// Answers a barrier, and packs and forgets what it says.
     pub fn answer(&mut self, question: &Question) -> Answer {
-        let answer = Answer {
+        let mut answer = Answer {
             trailing: question.trailing.as_ref().map(|s| self.trailing.tally(s)),
             windows: question.windows.iter().map(|id| self.tally(*id)).collect(),
+            saved: None,
+            trouble: None,
         };
         for id in &question.evicted {
             self.windows.remove(*id);
@@ -107,13 +143,15 @@ impl Shard {
         for id in &question.cooled {
             self.cool(*id);
         }
+        answer.saved = question.save.then(|| self.save());
+        answer.trouble = self.saving.take_trouble();
         answer
     }
 
     /// A window of few users is packed at once, which costs next to nothing; another one when enough others rest.
     fn cool(&mut self, id: WindowId) {
         let nobody = Share::new(self.precision, self.pages.clone());
-        let Some(kept) = self.windows.get_mut(id) else {
+        let Some(Window { kept, .. }) = self.windows.get_mut(id) else {
             return;
         };
         match mem::replace(kept, Kept::Warm(nobody)) {
@@ -122,7 +160,10 @@ impl Shard {
                 *kept = Kept::Resting(self.rests, share);
                 self.resting.push_back((self.rests, id));
             }
-            Kept::Warm(share) => *kept = Kept::Packed(self.packer.pack(share)),
+            Kept::Warm(share) => {
+                *kept = Kept::Packed(self.packer.pack(share));
+                self.saving.note_packed(id);
+            }
             other => *kept = other,
         }
         while self.resting.len() > RESTING_WINDOWS {
@@ -134,21 +175,28 @@ impl Shard {
         let Some((rest, id)) = self.resting.pop_front() else {
             return;
         };
-        let Some(kept) = self.windows.get_mut(id) else {
+        let Some(Window { kept, .. }) = self.windows.get_mut(id) else {
             return;
         };
-        if matches!(kept, Kept::Resting(current, _) if *current == rest) {
-            let nobody = Kept::Warm(Share::new(self.precision, self.pages.clone()));
-            let share = mem::replace(kept, nobody).into_share(&mut self.packer);
+        if !matches!(kept, Kept::Resting(current, _) if *current == rest) {
+            return;
+        }
+        let nobody = Kept::Warm(Share::new(self.precision, self.pages.clone()));
+        if let Kept::Resting(_, share) = mem::replace(kept, nobody) {
             *kept = Kept::Packed(self.packer.pack(share));
+            self.saving.note_packed(id);
         }
     }
 
     fn tally(&mut self, id: WindowId) -> Tally {
         let mut tally = Tally::default();
-        match self.windows.get(id) {
+        match self.windows.get(id).map(|window| &window.kept) {
             Some(Kept::Warm(share) | Kept::Resting(_, share)) => share.tally(&mut tally),
             Some(Kept::Packed(packed)) => self.packer.tally(packed, &mut tally),
+            Some(Kept::Shelved) => {
+                let share = self.saving.fetch(id, self.precision, &self.pages);
+                share.tally(&mut tally);
+            }
             None => Share::new(self.precision, self.pages.clone()).tally(&mut tally),
         }
         tally
@@ -156,10 +204,14 @@ impl Shard {
 
     /// Appends the canonical bytes of this shard's pages of a window (docs/FORMAT.md). The bytes of all shards, one
     /// behind the other, are those of the window, for any number of shards.
-    pub fn write_window(&self, id: WindowId, out: &mut Vec<u8>) {
-        match self.windows.get(id) {
+    pub fn write_window(&mut self, id: WindowId, out: &mut Vec<u8>) {
+        match self.windows.get(id).map(|window| &window.kept) {
             Some(Kept::Warm(share) | Kept::Resting(_, share)) => share.write_canonical(out),
             Some(Kept::Packed(packed)) => packed.write_canonical(out),
+            Some(Kept::Shelved) => {
+                let share = self.saving.fetch(id, self.precision, &self.pages);
+                share.write_canonical(out);
+            }
             None => Share::new(self.precision, self.pages.clone()).write_canonical(out),
         }
     }

@@ -10,6 +10,8 @@
 //!
 //! The same users give the same answer here and in a calendar window, bit for bit.
 
+mod saved;
+
 use std::collections::VecDeque;
 use std::hint::black_box;
 use std::ops::Range;
@@ -34,6 +36,9 @@ pub struct Trailing {
     /// `newest[rank - 1][page]`: the greatest of the row's seconds in the page, so that old stretches are skipped.
     newest: Vec<Vec<EventTime>>,
     latest: Vec<LatestUsers>,
+    /// `changed[rank][page]`: whether the row's seconds in the page changed since they were saved; at rank 0 whether the
+    /// latest users did.
+    changed: Vec<Vec<bool>>,
 }
 
 impl Trailing {
@@ -48,6 +53,7 @@ impl Trailing {
             rows: vec![Vec::new(); ranks],
             newest: vec![Vec::new(); ranks],
             latest: vec![LatestUsers::default(); pages.len()],
+            changed: vec![vec![false; pages.len()]; ranks + 1],
         }
     }
 
@@ -86,8 +92,9 @@ impl Trailing {
         *second = before.max(sighting.ts);
         let newest = &mut self.newest[rank][page];
         *newest = (*newest).max(sighting.ts);
+        self.changed[rank + 1][page] |= before < sighting.ts;
         let kept = self.precision.page_hashes() + 1;
-        self.latest[page].record(sighting.hash, sighting.ts, before, kept);
+        self.changed[0][page] |= self.latest[page].record(sighting.hash, sighting.ts, before, kept);
     }
 
     /// Adds this share to the tallies of the windows that start after these seconds.
@@ -154,13 +161,18 @@ impl Trailing {
         let registers = self.precision.page_registers();
         for page in 0..self.pages {
             for row in &self.rows {
-                for register in 0..registers {
-                    let second = row.get(page * registers + register).copied().unwrap_or(0);
-                    out.extend_from_slice(&second.to_le_bytes());
-                }
+                write_seconds(row, page * registers..(page + 1) * registers, out);
             }
             self.latest[page].write_canonical(out);
         }
+    }
+}
+
+/// Appends a stretch of a row.
+fn write_seconds(row: &[EventTime], stretch: Range<usize>, out: &mut Vec<u8>) {
+    for register in stretch {
+        let second = row.get(register).copied().unwrap_or(0);
+        out.extend_from_slice(&second.to_le_bytes());
     }
 }
 
@@ -177,21 +189,22 @@ struct LatestUsers {
 
 impl LatestUsers {
     /// `before` is the latest second that was known of the user's register and rank. No sighting of the user can be
-    /// later than that, which mostly tells without a search that the list does not hold the user.
-    fn record(&mut self, hash: UserHash, ts: EventTime, before: EventTime, kept: usize) {
+    /// later than that, which mostly tells without a search that the list does not hold the user. Returns whether the list
+    /// changed.
+    fn record(&mut self, hash: UserHash, ts: EventTime, before: EventTime, kept: usize) -> bool {
         if self.pairs.is_empty() {
             self.pairs.reserve_exact(kept);
         }
         let is_full = self.pairs.len() == kept;
         let least = self.pairs.front().copied().unwrap_or((0, UserHash(0)));
         if is_full && (ts, hash) <= least {
-            return;
+            return false;
         }
         let known = (before >= least.0)
             .then(|| self.pairs.iter().position(|(_, known)| *known == hash))
             .flatten();
         match known {
-            Some(i) if ts <= self.pairs[i].0 => return,
+            Some(i) if ts <= self.pairs[i].0 => return false,
             Some(i) => drop(self.pairs.remove(i)),
             None if is_full => drop(self.pairs.pop_front()),
             None => {}
@@ -199,6 +212,7 @@ impl LatestUsers {
         let behind = self.pairs.iter().rev();
         let later = behind.take_while(|pair| **pair > (ts, hash)).count();
         self.pairs.insert(self.pairs.len() - later, (ts, hash));
+        true
     }
 
     fn after(&self, start: EventTime) -> impl Iterator<Item = UserHash> {

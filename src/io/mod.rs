@@ -9,4 +9,5 @@ pub mod process;
 pub mod published;
 pub mod sink;
 pub mod source;
+pub mod store;
 pub mod target;

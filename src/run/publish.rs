@@ -383,6 +383,7 @@ mod tests {
                 trailing: true,
                 changed: true,
                 end: false,
+                ..Ask::default()
             });
             let answer = self.shard.answer(&barrier.question);
             let report = Report {

@@ -105,7 +105,7 @@ impl Reporter {
         let mut answers = self.answers.iter();
         let mut joined = answers.next()?.recv().ok()?;
         for answer in answers {
-            joined.merge(&answer.recv().ok()?);
+            joined.merge(answer.recv().ok()?);
         }
         Some(joined)
     }

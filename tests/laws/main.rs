@@ -17,6 +17,7 @@ mod dice;
 mod oracle;
 mod outbox;
 mod replay;
+mod saving;
 mod script;
 mod shards;
 mod sketches;

@@ -99,7 +99,7 @@ impl Traffic {
                 steps.push(Step::Barrier(Ask {
                     trailing: dice.once_in(2),
                     changed: dice.once_in(2),
-                    end: false,
+                    ..Ask::default()
                 }));
             }
         }

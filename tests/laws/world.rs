@@ -8,12 +8,15 @@ use headcount::engine::admit::{Admission, Admitted, Arrival, PartitionIndex, Rul
 use headcount::engine::barrier::{Answer, Question, Snapshot};
 use headcount::engine::calendar::{Calendar, Period, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
+use headcount::engine::checkpoint::{Loaded, SavedAdmission};
 use headcount::engine::clock::ClockRules;
 use headcount::engine::frame::{Sighting, Verdict};
 use headcount::engine::report::record::{Coalesced, ProcessRecord, Recorder, Service};
 use headcount::engine::route::{Router, page_ranges};
 use headcount::engine::shard::Shard;
 use headcount::engine::sketch::Precision;
+use headcount::io::store::Store;
+use headcount::io::store::memory::MemoryStore;
 use headcount::limits::MAX_JUMP_MAX_S;
 use jiff::tz::TimeZoneDatabase;
 
@@ -53,6 +56,7 @@ struct Waiting {
     question: Rc<Question>,
     snapshot: Snapshot,
     more: bool,
+    saved: Option<Box<SavedAdmission>>,
     answer: Option<Answer>,
     answered: usize,
 }
@@ -62,6 +66,7 @@ pub struct Joined {
     pub question: Rc<Question>,
     pub snapshot: Snapshot,
     pub more: bool,
+    pub saved: Option<Box<SavedAdmission>>,
     pub answer: Answer,
 }
 
@@ -84,10 +89,14 @@ pub struct World {
 
 impl World {
     pub fn new(build: &Build) -> Self {
+        Self::with(build, Admission::new(build.rules.clone()))
+    }
+
+    fn with(build: &Build, admission: Admission) -> Self {
         let calendar = &build.rules.calendar;
         let ranges = page_ranges(build.shards).into_iter();
         Self {
-            admission: Admission::new(build.rules.clone()),
+            admission,
             precision: build.precision,
             calendar: calendar.clone(),
             router: Router::with_batch(build.precision, build.shards, build.batch),
@@ -102,6 +111,35 @@ impl World {
             pace: build.pace,
             dice: Dice::new(build.shards as u64 * 7_919 + build.batch as u64),
         }
+    }
+
+    /// A world that goes on from what was saved.
+    pub fn restore(build: &Build, loaded: &Loaded) -> Self {
+        let windows = loaded.windows.iter().map(|(id, window, _)| (*id, *window));
+        let admission = Admission::restore(build.rules.clone(), &loaded.admission, windows);
+        let mut world = Self::with(build, admission.expect("it was saved"));
+        world.partitions = loaded.names.len();
+        for shard in &mut world.shards {
+            for (id, ..) in &loaded.windows {
+                shard.restore_window(*id).expect("it was saved");
+            }
+            for stretch in &loaded.stretches {
+                shard.restore_stretch(stretch).expect("it was saved");
+            }
+        }
+        world
+    }
+
+    /// From now on what changes can be saved; old sketches are on this store's shelf.
+    pub fn keep_on(&mut self, store: &MemoryStore) {
+        self.admission.keep_unsaved();
+        for shard in &mut self.shards {
+            shard.keep_on(store.shelf().expect("a shelf"));
+        }
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.partitions
     }
 
     /// One step of a script. A frame is followed by the housekeeping that it makes due; returns how many barriers
@@ -197,6 +235,7 @@ impl World {
                 question,
                 snapshot: barrier.snapshot,
                 more: barrier.more,
+                saved: barrier.saved,
                 answer: None,
                 answered: 0,
             });
@@ -237,7 +276,7 @@ impl World {
                 self.answered[shard] += 1;
                 waiting.answered += 1;
                 match &mut waiting.answer {
-                    Some(joined) => joined.merge(&answer),
+                    Some(joined) => joined.merge(answer),
                     none => *none = Some(answer),
                 }
             }
@@ -257,6 +296,7 @@ impl World {
                 question: waiting.question,
                 snapshot: waiting.snapshot,
                 more: waiting.more,
+                saved: waiting.saved,
                 answer: waiting.answer.unwrap(),
             });
         }
@@ -271,9 +311,9 @@ impl World {
         ids
     }
 
-    pub fn window_bytes(&self, id: WindowId) -> Vec<u8> {
+    pub fn window_bytes(&mut self, id: WindowId) -> Vec<u8> {
         let mut bytes = Vec::new();
-        for shard in &self.shards {
+        for shard in &mut self.shards {
             shard.write_window(id, &mut bytes);
         }
         bytes
@@ -362,7 +402,7 @@ pub fn tick() -> Ask {
     Ask {
         trailing: true,
         changed: true,
-        end: false,
+        ..Ask::default()
     }
 }
 

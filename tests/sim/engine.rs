@@ -184,6 +184,7 @@ impl Engine {
             trailing: ask.trailing,
             changed: ask.changed,
             end: ask.end,
+            ..catalog::Ask::default()
         };
         for raised in 1.. {
             let barrier = self.admission.barrier(ask);
@@ -235,7 +236,7 @@ impl Engine {
                 self.answered[shard] += 1;
                 waiting.answered += 1;
                 match &mut waiting.answer {
-                    Some(joined) => joined.merge(&answer),
+                    Some(joined) => joined.merge(answer),
                     none => *none = Some(answer),
                 }
             }

@@ -12,6 +12,7 @@
 //! Invariants: 1. The clock never falls. 2. Every frame that waits is ahead of the clock and has a vote; every other
 //! vote belongs to a counted frame and is not ahead of it. 3. At most 47 frames wait.
 
+mod saved;
 mod votes;
 
 use std::collections::VecDeque;

@@ -37,6 +37,11 @@ impl Votes {
         self.arrived.len()
     }
 
+    /// The votes in the order of their arrival.
+    pub(super) fn arrived(&self) -> impl Iterator<Item = &Vote> {
+        self.arrived.iter()
+    }
+
     /// The number of the frame whose vote is the next to give way.
     pub(super) fn oldest(&self) -> Option<u64> {
         self.arrived.front().map(|vote| vote.arrival)

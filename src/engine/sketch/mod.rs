@@ -4,6 +4,7 @@
 //! with which rank, depends on the hash alone; so does, for a given *set* of users, everything else here: which pages
 //! are still exact, every register, every estimate. Order, repetition and the number of workers leave no trace.
 
+pub mod canonical;
 pub mod estimate;
 mod few;
 pub mod packed;

@@ -336,6 +336,7 @@ impl Run<'_> {
             trailing: true,
             changed: true,
             end: false,
+            ..Ask::default()
         })?;
         let admission = &self.driver.admission;
         self.source

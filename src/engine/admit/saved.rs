@@ -1,0 +1,118 @@
+//! The admission's state as bytes and back (docs/FORMAT.md, *State*).
+
+use super::{Admission, Partition, PartitionIndex, Rules};
+use crate::engine::calendar::WindowId;
+use crate::engine::checkpoint::codec::{Damaged, Reader, put_second, put_time};
+use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
+use crate::engine::clock::PartitionClock;
+use crate::engine::ledger::Ledger;
+
+impl Partition {
+    fn save(&self) -> SavedPartition {
+        let mut saved = SavedPartition {
+            next_offset: self.next_offset,
+            ..SavedPartition::default()
+        };
+        self.clock.write(&mut saved.clock);
+        put_time(&mut saved.reading, self.since);
+        saved.reading.push(u8::from(self.from_zero));
+        saved
+            .reading
+            .extend_from_slice(&self.lost_before.to_le_bytes());
+        saved
+    }
+
+    fn restore(rules: &Rules, saved: &SavedPartition) -> Result<Self, Damaged> {
+        let mut clock = Reader::new(&saved.clock, "a partition's clock");
+        let mut reading = Reader::new(&saved.reading, "how a partition was read");
+        let restored = Self {
+            clock: PartitionClock::read(rules.clock, &mut clock)?,
+            since: reading.time()?,
+            from_zero: reading.bool()?,
+            lost_before: reading.i64()?,
+            next_offset: saved.next_offset,
+            // Until it is known that it is not: the watermark must not go on without it.
+            unread: true,
+            idle: false,
+            finished: false,
+        };
+        clock.end()?;
+        reading.end()?;
+        Ok(restored)
+    }
+}
+
+impl Admission {
+    /// What is to be saved at this moment; of the windows those that changed since the last call.
+    pub(super) fn save(&mut self) -> SavedAdmission {
+        assert!(self.settled.is_empty(), "what was settled is on its way");
+        let mut saved = SavedAdmission {
+            partitions: self.partitions.iter().map(Partition::save).collect(),
+            greatest_clock: self.partitions.iter().filter_map(|p| p.clock.now()).max(),
+            windows: self.catalog.save(),
+            ..SavedAdmission::default()
+        };
+        self.ledger.write(&mut saved.ledger);
+        let rest = &mut saved.rest;
+        put_time(rest, self.as_of);
+        put_second(rest, self.watermark);
+        put_time(rest, self.walked);
+        put_time(rest, self.first_clock);
+        rest.extend_from_slice(&self.ticks.to_le_bytes());
+        rest.extend_from_slice(&self.catalog.next_seq().to_le_bytes());
+        self.ledger.write_expired(rest);
+        saved
+    }
+
+    /// An admission that goes on from what was saved. Its partitions are those that were saved, in their order; whether they
+    /// hold anything to read is for [`Self::resume`] to say.
+    ///
+    /// # Errors
+    ///
+    /// When no admission can have saved it.
+    pub fn restore(
+        rules: Rules,
+        saved: &SavedAdmission,
+        windows: impl IntoIterator<Item = (WindowId, SavedWindow)>,
+    ) -> Result<Self, Damaged> {
+        let mut restored = Self::new(rules);
+        for partition in &saved.partitions {
+            let partition = Partition::restore(&restored.rules, partition)?;
+            restored.partitions.push(partition);
+        }
+        let mut ledger = Reader::new(&saved.ledger, "the ledger");
+        restored.ledger = Ledger::read(&mut ledger)?;
+        ledger.end()?;
+        let mut rest = Reader::new(&saved.rest, "what is known of time");
+        restored.as_of = rest.time()?;
+        restored.watermark = rest.second()?;
+        restored.walked = rest.time()?;
+        restored.first_clock = rest.time()?;
+        restored.ticks = rest.u64()?;
+        restored.catalog.restore(rest.u64()?, windows)?;
+        restored.ledger.read_expired(&mut rest)?;
+        rest.check(restored.is_sound())?;
+        rest.end()?;
+        Ok(restored)
+    }
+
+    fn is_sound(&self) -> bool {
+        let waiting: usize = self.partitions.iter().map(|p| p.clock.pending()).sum();
+        let clocks = || self.partitions.iter().filter_map(|p| p.clock.now());
+        self.ledger.pending == waiting as u64
+            && self.as_of == clocks().max()
+            && self.first_clock.is_some() == self.as_of.is_some()
+            && self
+                .first_clock
+                .is_none_or(|first| Some(first) <= self.as_of)
+            && self
+                .watermark
+                .is_none_or(|w| Some(w) <= self.as_of.map(i64::from))
+    }
+
+    /// Goes on in a partition that was restored; `unread` tells whether it holds frames to read.
+    pub fn resume(&mut self, partition: PartitionIndex, unread: bool) {
+        self.partitions[partition].unread = unread;
+        self.advance_watermark();
+    }
+}

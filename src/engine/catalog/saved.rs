@@ -1,0 +1,109 @@
+//! What the catalog knows, to be saved and back.
+
+use super::{Catalog, Emission, Entry};
+use crate::engine::calendar::{Bounds, WindowId};
+use crate::engine::checkpoint::codec::Damaged;
+use crate::engine::checkpoint::{SavedStage, SavedWindow};
+use crate::engine::frame::EventTime;
+
+/// Which windows are to be saved.
+#[derive(Debug, Default)]
+pub(super) struct Unsaved {
+    /// Changed since they were saved; some were forgotten since.
+    changed: Vec<WindowId>,
+    /// Forgotten since the last save.
+    forgotten: Vec<WindowId>,
+}
+
+impl Unsaved {
+    pub(super) fn change(&mut self, id: WindowId) {
+        self.changed.push(id);
+    }
+
+    pub(super) fn forget(&mut self, id: WindowId) {
+        self.forgotten.push(id);
+    }
+}
+
+impl Catalog {
+    /// From now on, keeps note of what is to be saved.
+    pub(in crate::engine) fn keep_unsaved(&mut self) {
+        self.unsaved.get_or_insert_default();
+    }
+
+    /// The number that the next final or revision gets.
+    pub(in crate::engine) fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    /// The windows that changed since the last call, and those that were forgotten.
+    pub(in crate::engine) fn save(&mut self) -> Vec<(WindowId, Option<SavedWindow>)> {
+        let Some(unsaved) = &mut self.unsaved else {
+            return Vec::new();
+        };
+        let forgotten = std::mem::take(&mut unsaved.forgotten).into_iter();
+        let mut saved: Vec<_> = forgotten.map(|id| (id, None)).collect();
+        for id in std::mem::take(&mut unsaved.changed) {
+            let Some(entry) = self.windows.get_mut(id) else {
+                continue;
+            };
+            entry.unsaved = false;
+            let stage = match entry.last_word {
+                Some((closed_by, revision)) => SavedStage::Final(closed_by, revision),
+                None if self.open.contains(&(entry.end, id)) => SavedStage::Open,
+                None => SavedStage::Incomplete,
+            };
+            let window = SavedWindow {
+                end: entry.end,
+                frames: entry.frames,
+                late: entry.late,
+                stage,
+                changed: entry.dirty,
+            };
+            saved.push((id, Some(window)));
+        }
+        saved
+    }
+
+    /// Takes in windows that were saved. Of those that are not final, a record may have been on its way when the run ended:
+    /// they are put out once more.
+    pub(in crate::engine) fn restore(
+        &mut self,
+        next_seq: u64,
+        windows: impl IntoIterator<Item = (WindowId, SavedWindow)>,
+    ) -> Result<(), Damaged> {
+        self.next_seq = next_seq;
+        for (id, saved) in windows {
+            let damaged = || Damaged("a window");
+            let ts = EventTime::try_from(id.start.max(1)).map_err(|_| damaged())?;
+            let of_calendar = self.windows.bounds(id.period, ts);
+            let as_saved = Bounds {
+                start: id.start,
+                end: saved.end,
+            };
+            if of_calendar != as_saved
+                || saved.late > saved.frames
+                || self.windows.get(id).is_some()
+            {
+                return Err(damaged());
+            }
+            let is_final = matches!(saved.stage, SavedStage::Final(..));
+            let mut entry = Entry::new(saved.end);
+            (entry.frames, entry.late) = (saved.frames, saved.late);
+            if let SavedStage::Final(closed_by, revision) = saved.stage {
+                entry.last_word = Some((closed_by, revision));
+            }
+            if saved.stage == SavedStage::Open {
+                self.open.insert((saved.end, id));
+            }
+            if self.emission != Emission::Once && (saved.changed || !is_final) {
+                entry.dirty = true;
+                self.dirty.push(id);
+            }
+            *self
+                .windows
+                .entry(id.period, ts, |_, bounds| Entry::new(bounds.end)) = entry;
+        }
+        Ok(())
+    }
+}

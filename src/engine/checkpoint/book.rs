@@ -1,0 +1,189 @@
+//! Puts together what is written at a checkpoint, and its digest, from what admission and shards hand over.
+
+use std::collections::BTreeMap;
+
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+
+use super::codec::put_len;
+use super::{SavedAdmission, SavedPart, SavedPartition, SavedSketches, SavedStretch, SavedWindow};
+use crate::engine::calendar::{Period, WindowId};
+use crate::engine::shard::Shelf;
+use crate::engine::sketch::{Precision, canonical};
+use crate::limits::PAGES;
+
+/// A digest of everything that is *the same* for whoever counted the same frames (docs/FORMAT.md, *State*): `xxh3_128`, seed 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StateDigest(pub u128);
+
+/// What of the state changed at a checkpoint.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Changes {
+    /// Partitions by name, in the order of their indices, all of them.
+    pub partitions: Vec<(String, SavedPartition)>,
+    /// The ledger, see [`SavedAdmission::ledger`].
+    pub ledger: Vec<u8>,
+    /// See [`SavedAdmission::rest`].
+    pub rest: Vec<u8>,
+    /// Windows, `None` for those that were forgotten.
+    pub windows: Vec<(WindowId, Option<SavedWindow>)>,
+    /// Canonical bytes of whole sketches.
+    pub sketches: Vec<(WindowId, Vec<u8>)>,
+    /// Of the trailing table.
+    pub stretches: Vec<SavedStretch>,
+}
+
+/// What a window contributes to the digest.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    end: i64,
+    frames: u64,
+    late: u64,
+    sketch: u128,
+}
+
+/// Knows of everything that was saved as much as the digest takes.
+#[derive(Debug)]
+pub struct Book {
+    precision: Precision,
+    retention_s: [i64; Period::ALL.len()],
+    windows: BTreeMap<WindowId, Known>,
+    /// By page and rank.
+    stretches: BTreeMap<(usize, u8), u128>,
+}
+
+impl Book {
+    /// A book of nothing.
+    #[must_use]
+    pub fn new(precision: Precision, retention_s: [i64; Period::ALL.len()]) -> Self {
+        Self {
+            precision,
+            retention_s,
+            windows: BTreeMap::new(),
+            stretches: BTreeMap::new(),
+        }
+    }
+
+    /// Enters a window as it was saved, with the hash of its sketch's canonical bytes.
+    pub fn restore_window(&mut self, id: WindowId, window: &SavedWindow, sketch: u128) {
+        let known = Known {
+            end: window.end,
+            frames: window.frames,
+            late: window.late,
+            sketch,
+        };
+        self.windows.insert(id, known);
+    }
+
+    /// Enters a stretch of the trailing table as it was saved.
+    pub fn restore_stretch(&mut self, stretch: &SavedStretch) {
+        let at = (stretch.page, stretch.rank);
+        self.stretches.insert(at, xxh3_128(&stretch.bytes));
+    }
+
+    /// Puts together what is to be written. `names` are the partitions' names, by index; the shelf has what was written
+    /// before.
+    ///
+    /// # Errors
+    ///
+    /// When the shelf cannot be read.
+    pub fn enter(
+        &mut self,
+        admission: SavedAdmission,
+        sketches: SavedSketches,
+        names: &[String],
+        shelf: &mut dyn Shelf,
+    ) -> Result<(Changes, StateDigest), String> {
+        let mut whole = Vec::new();
+        let mut parts = sketches.parts;
+        parts.sort_by_key(|part| (part.id, part.first_page));
+        for parts in parts.chunk_by(|a, b| a.id == b.id) {
+            let id = parts[0].id;
+            let bytes = self.assemble(id, parts, shelf)?;
+            self.windows.entry(id).or_default().sketch = xxh3_128(&bytes);
+            whole.push((id, bytes));
+        }
+        for (id, window) in &admission.windows {
+            match window {
+                None => drop(self.windows.remove(id)),
+                Some(window) => {
+                    let known = self.windows.entry(*id).or_default();
+                    (known.end, known.frames, known.late) =
+                        (window.end, window.frames, window.late);
+                }
+            }
+        }
+        sketches
+            .stretches
+            .iter()
+            .for_each(|s| self.restore_stretch(s));
+        let names = names.iter().cloned();
+        let changes = Changes {
+            partitions: names.zip(admission.partitions).collect(),
+            ledger: admission.ledger,
+            rest: admission.rest,
+            windows: admission.windows,
+            sketches: whole,
+            stretches: sketches.stretches,
+        };
+        let since = admission.greatest_clock.map(i64::from);
+        let digest = self.digest(&changes, since);
+        Ok((changes, digest))
+    }
+
+    /// The whole sketch of a window: the parts that changed, and what was written before of the others.
+    fn assemble(
+        &self,
+        id: WindowId,
+        parts: &[SavedPart],
+        shelf: &mut dyn Shelf,
+    ) -> Result<Vec<u8>, String> {
+        if parts.iter().map(|part| part.pages).sum::<usize>() == PAGES {
+            return Ok(parts.iter().flat_map(|part| &part.bytes).copied().collect());
+        }
+        let mut whole = if self.windows.contains_key(&id) {
+            shelf.fetch(id)?
+        } else {
+            canonical::nobody()
+        };
+        for part in parts {
+            let pages = part.first_page..part.first_page + part.pages;
+            canonical::splice(self.precision, &mut whole, pages, &part.bytes)
+                .map_err(|damaged| damaged.to_string())?;
+        }
+        Ok(whole)
+    }
+
+    fn digest(&self, changes: &Changes, greatest_clock: Option<i64>) -> StateDigest {
+        let mut hash = Xxh3::new();
+        let mut bytes = vec![self.precision.bits()];
+        let mut partitions: Vec<_> = changes.partitions.iter().collect();
+        partitions.sort_unstable_by_key(|(name, _)| name);
+        put_len(&mut bytes, partitions.len());
+        for (name, partition) in partitions {
+            put_len(&mut bytes, name.len());
+            bytes.extend_from_slice(name.as_bytes());
+            bytes.extend_from_slice(&partition.next_offset.to_le_bytes());
+            put_len(&mut bytes, partition.clock.len());
+            bytes.extend_from_slice(&partition.clock);
+        }
+        bytes.extend_from_slice(&changes.ledger);
+        hash.update(&bytes);
+        for ((page, rank), stretch) in &self.stretches {
+            hash.update(&(*page as u16).to_le_bytes());
+            hash.update(&[*rank]);
+            hash.update(&stretch.to_le_bytes());
+        }
+        for (id, known) in &self.windows {
+            let retention_s = self.retention_s[id.period as usize];
+            if greatest_clock.is_some_and(|clock| known.end + retention_s <= clock) {
+                continue;
+            }
+            hash.update(&[id.period as u8]);
+            for number in [id.start as u64, known.frames, known.late] {
+                hash.update(&number.to_le_bytes());
+            }
+            hash.update(&known.sketch.to_le_bytes());
+        }
+        StateDigest(hash.digest128())
+    }
+}

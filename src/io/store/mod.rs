@@ -1,0 +1,47 @@
+//! Where the state of a run is kept, from one run to the next.
+
+pub mod memory;
+
+use crate::engine::checkpoint::{Commit, Loaded};
+use crate::engine::shard::Shelf;
+
+/// Why a state cannot be used. The texts are for the operator.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The bytes are not those that were saved.
+    #[error("{0}")]
+    Damaged(String),
+    /// It is a good state, but not one for this run.
+    #[error("{0}")]
+    Foreign(String),
+    /// Another process has it.
+    #[error("{0}")]
+    Locked(String),
+    /// The system does not let it be read or written.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+/// A place for one state.
+pub trait Store: Send {
+    /// The state; `None` where none was saved yet.
+    ///
+    /// # Errors
+    ///
+    /// When there is one that cannot be read.
+    fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
+
+    /// Writes a checkpoint, for good when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When it was not written; then all is as it was before.
+    fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Another door to the sketches that were written.
+    ///
+    /// # Errors
+    ///
+    /// When the system does not give one.
+    fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError>;
+}
