@@ -23,6 +23,12 @@ pub enum Failure {
     /// An output that cannot be written. Exit code 74.
     #[error("{0}")]
     Output(String),
+    /// A state that is damaged, or not one for this run. Exit code 78.
+    #[error("{0}")]
+    State(String),
+    /// Another instance has the state. Exit code 75.
+    #[error("{0}")]
+    Taken(String),
     /// Stopped by a signal before its end. Exit code 130.
     #[error("{0}")]
     Interrupted(String),
@@ -46,6 +52,8 @@ impl Failure {
             Self::Unavailable(_) => 69,
             Self::Internal(_) => 70,
             Self::Output(_) => 74,
+            Self::Taken(_) => 75,
+            Self::State(_) => 78,
             Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
         })
     }

@@ -49,6 +49,8 @@ pub const WINDOWS_PER_BARRIER: usize = 2_048;
 /// Event time between two rounds of closing and evicting windows while no tick is due, in seconds.
 pub const HOUSEKEEPING_EVERY_S: u32 = 3_600;
 
+/// Finals that wait to be saved, past which a checkpoint does not wait for its time.
+pub const UNSAVED_FINALS_MAX: usize = 1_024;
 /// Finals that may wait for the output topic. Past it the input is paused until the output takes them.
 pub const UNPUBLISHED_FINALS_MAX: usize = 4_096;
 /// Provisional records that may wait for the output topic. Past it the oldest is dropped, counted as coalesced.
@@ -259,3 +261,18 @@ const _: () = assert!(
 const _: () = assert!(SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
 const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);
 const _: () = assert!(DEMO_UNREAD_BYTES + DEMO_UNREAD_BYTES / 8 < MOCK_PARTITION_BYTES);
+
+/// Least and greatest `--checkpoint-interval`, in milliseconds.
+pub const CHECKPOINT_MIN_MS: u64 = 100;
+/// See [`CHECKPOINT_MIN_MS`].
+pub const CHECKPOINT_MAX_MS: u64 = 3_600_000;
+/// How often a checkpoint that cannot be written is tried; then the run ends.
+pub const COMMIT_TRIES_MAX: usize = 30;
+/// Between two of these tries, in milliseconds.
+pub const COMMIT_RETRY_MS: u64 = 2_000;
+/// How long a reader of the state waits for a lock of its writer, in milliseconds.
+pub const STATE_BUSY_MS: u64 = 10_000;
+/// Pages of the state that a connection keeps in memory, in KiB.
+pub const STATE_CACHE_KIB: i64 = 4_096;
+/// Longest canonical bytes of a sketch: every page as registers, at the greatest precision.
+pub const CANONICAL_SKETCH_MAX_BYTES: usize = (1 << PRECISION_MAX) + PAGES;

@@ -1,5 +1,6 @@
 //! The options of `headcount run`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
@@ -119,6 +120,15 @@ pub struct RunArgs {
     #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     #[arg(env = "HEADCOUNT_IDLE_TIMEOUT", hide_env = true)]
     pub idle_timeout: Duration,
+
+    /// Keep the state in this directory, so that a restart goes on where the last run was
+    #[arg(long, value_name = "DIR", env = "HEADCOUNT_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
+
+    /// Time between two checkpoints of the state, 100ms to 1h; finals are published once they are in one
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_CHECKPOINT_INTERVAL", hide_env = true)]
+    pub checkpoint_interval: Duration,
 
     /// While a backlog is read: how far ahead of the slowest partition the others may be in event time, 1m to 366d
     #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = parse_duration)]

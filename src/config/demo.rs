@@ -117,6 +117,7 @@ impl DemoConfig {
             idle_timeout_ms: 30_000,
             max_skew_s: 6 * 3_600,
             from: From::Earliest,
+            state: None,
             exit_at_end: false,
             counting: self.counting.clone(),
         }

@@ -13,5 +13,5 @@ pub use counting::Counting;
 pub use demo::DemoConfig;
 pub use kafka::environment_properties;
 pub use replay::{ReplayConfig, Tempo};
-pub use run::{From, OutputConfig, RunConfig};
+pub use run::{From, OutputConfig, RunConfig, StateConfig};
 pub use top::{TopConfig, ViewConfig};

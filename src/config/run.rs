@@ -1,5 +1,7 @@
 //! The configuration of `run`.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 
 use super::Counting;
@@ -12,7 +14,8 @@ use crate::error::Failure;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::kafka::TopicPlan;
 use crate::limits::{
-    IDLE_MAX_MS, IDLE_MIN_MS, RETENTION_MAX_S, SKEW_MAX_S, SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS,
+    CHECKPOINT_MAX_MS, CHECKPOINT_MIN_MS, IDLE_MAX_MS, IDLE_MIN_MS, RETENTION_MAX_S, SKEW_MAX_S,
+    SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS,
 };
 
 /// The configuration of `run`.
@@ -40,12 +43,23 @@ pub struct RunConfig {
     pub idle_timeout_ms: u64,
     /// How far ahead of the slowest a partition of a backlog may be, in seconds of event time.
     pub max_skew_s: u32,
+    /// Where the state is kept, if anywhere.
+    pub state: Option<StateConfig>,
     /// Where to start.
     pub from: From,
     /// Whether the run ends at the high watermarks of its start.
     pub exit_at_end: bool,
     /// How frames are counted.
     pub counting: Counting,
+}
+
+/// Where the state is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StateConfig {
+    /// The directory.
+    pub directory: PathBuf,
+    /// Time between two checkpoints, in milliseconds.
+    pub interval_ms: u64,
 }
 
 /// Where records go.
@@ -166,11 +180,26 @@ impl RunConfig {
             every_ms,
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
+            state: state(args)?,
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end,
             counting,
         })
     }
+}
+
+fn state(args: &RunArgs) -> Result<Option<StateConfig>, Failure> {
+    let interval_ms = args.checkpoint_interval.as_millis() as u64;
+    if !(CHECKPOINT_MIN_MS..=CHECKPOINT_MAX_MS).contains(&interval_ms) {
+        return Err(Failure::Usage(
+            "--checkpoint-interval must be 100ms to 1h".to_owned(),
+        ));
+    }
+    let directory = args.state.clone();
+    Ok(directory.map(|directory| StateConfig {
+        directory,
+        interval_ms,
+    }))
 }
 
 fn output(stats: &str, args: &RunArgs, topics: &[String]) -> Result<OutputConfig, Failure> {

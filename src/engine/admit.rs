@@ -73,7 +73,7 @@ pub struct Settled {
     pub clock: Option<EventTime>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Partition {
     clock: PartitionClock,
     /// From when on this partition was followed, if it was not read from its first offset ever.
@@ -99,7 +99,7 @@ impl Partition {
 }
 
 /// Admits frames: judges their time, counts them in their windows, and keeps the ledger.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Admission {
     rules: Rules,
     partitions: Vec<Partition>,
@@ -114,6 +114,8 @@ pub struct Admission {
     next_housekeeping: Option<i64>,
     ticks: u64,
     settled: Vec<Settled>,
+    /// Whether the input has ended.
+    ended: bool,
     /// Of one call, kept for its memory.
     fates: Vec<(Claim, Fate)>,
 }
@@ -135,6 +137,7 @@ impl Admission {
             next_housekeeping: None,
             ticks: 0,
             settled: Vec::new(),
+            ended: false,
             fates: Vec::new(),
         }
     }
@@ -351,6 +354,13 @@ impl Admission {
         self.advance_watermark();
     }
 
+    /// Notes that a partition will deliver nothing more in this run. What is held of it goes on waiting.
+    pub fn close(&mut self, partition: PartitionIndex) {
+        self.partitions[partition].finished = true;
+        self.partitions[partition].unread = false;
+        self.advance_watermark();
+    }
+
     /// Notes an offset that no frame was delivered for, such as a transaction's end.
     pub fn pass(&mut self, partition: PartitionIndex, next_offset: i64) {
         let next = &mut self.partitions[partition].next_offset;
@@ -385,7 +395,9 @@ impl Admission {
             .catalog
             .collect(ask, self.passed(), self.completeness());
         self.ticks += u64::from(ask.trailing);
-        let saved = ask.save.then(|| Box::new(self.save()));
+        // At the end what was settled for its records alone is not saved: see `save_words`.
+        let saved = (ask.save && !ask.end && !self.ended).then(|| Box::new(self.save()));
+        self.ended |= ask.end;
         Barrier {
             question: Question {
                 trailing: ask

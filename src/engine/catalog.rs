@@ -92,7 +92,7 @@ impl Collected {
     }
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Entry {
     end: i64,
     frames: u64,
@@ -110,7 +110,7 @@ struct Entry {
 }
 
 /// All windows within retention.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Catalog {
     emission: Emission,
     periods: Vec<Period>,

@@ -20,7 +20,7 @@ struct Cached {
 }
 
 /// A map from calendar windows to `T`, looked up by period and second.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct WindowMap<T> {
     calendar: Calendar,
     index: BTreeMap<WindowId, usize>,

@@ -256,6 +256,49 @@ impl OutputBehind {
     }
 }
 
+/// A service without a state has started.
+#[derive(Debug)]
+pub struct NothingSaved;
+
+impl NothingSaved {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!("nothing is saved (--state): a restart reads the topic again from where --from says");
+    }
+}
+
+/// A service goes on where its state is.
+#[derive(Debug)]
+pub struct Resumed {
+    /// How many partitions the state knows.
+    pub partitions: usize,
+    /// Frames published since.
+    pub lag: u64,
+}
+
+impl Resumed {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (partitions, lag) = (self.partitions, self.lag);
+        info!(partitions, lag, "going on from the saved state");
+    }
+}
+
+/// A checkpoint could not be written.
+#[derive(Debug)]
+pub struct StateNotWritten<'a> {
+    /// Why, in the system's words.
+    pub why: &'a str,
+}
+
+impl StateNotWritten<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        warn!(why, "the state was not written; trying again, finals wait");
+    }
+}
+
 /// A topic for frames that are not counted takes nothing, so reading waits.
 #[derive(Debug)]
 pub struct AsideBehind;

@@ -8,7 +8,7 @@ use std::time::Duration;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::driver::Driver;
-use super::pipeline::{Broken, Pipeline};
+use super::pipeline::{Broken, Pipeline, fresh_shards};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
 use super::set_aside::SetAside;
@@ -45,8 +45,7 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
     };
     let pipeline = Pipeline::start(
         counting.precision,
-        calendar,
-        counting.threads,
+        fresh_shards(counting),
         Box::new(publisher),
     )?;
     let admission = Admission::new(counting.rules.clone());
@@ -166,7 +165,8 @@ struct Print {
 }
 
 impl Publisher for Print {
-    fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure> {
+    fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
+        let answer = &answer;
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let write = |error| Failure::writing("standard output", &error);
         for output in self.recorder.windows(snapshot, answer, partitions, 0) {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::keep::Saves;
 use super::pipeline::{Broken, Pipeline};
 use super::reporter::Intake;
 use super::set_aside::SetAside;
@@ -20,6 +21,10 @@ pub struct Driver {
     pub admission: Admission,
     pipeline: Pipeline,
     partitions: Arc<[String]>,
+    places: Arc<[String]>,
+    saves: Option<Saves>,
+    /// The admission as it was when the input ended.
+    before_end: Option<Box<Admission>>,
     /// What the next barrier tells of the reading.
     pub intake: Intake,
     gate: Box<dyn FnMut()>,
@@ -47,6 +52,9 @@ impl Driver {
             admission,
             pipeline,
             partitions: Arc::new([]),
+            places: Arc::new([]),
+            saves: None,
+            before_end: None,
             intake: Intake::default(),
             gate,
             aside,
@@ -64,10 +72,34 @@ impl Driver {
         start_offset: i64,
         unread: bool,
     ) -> PartitionIndex {
+        self.name_partition(name, (topic, number));
+        self.admission.add_partition(start_offset, unread)
+    }
+
+    /// Goes on in the next of the partitions that were restored.
+    pub(super) fn resume_partition(
+        &mut self,
+        name: String,
+        place: (String, String),
+        unread: bool,
+    ) -> PartitionIndex {
+        let index = self.partitions.len();
+        self.name_partition(name, place);
+        self.admission.resume(index, unread);
+        index
+    }
+
+    fn name_partition(&mut self, name: String, (topic, number): (String, String)) {
+        let places = self.places.iter().cloned();
+        self.places = places.chain([place_name(&topic, &number)]).collect();
         self.aside.add_partition(topic, number);
         let names = self.partitions.iter().cloned().chain([name]);
         self.partitions = names.collect();
-        self.admission.add_partition(start_offset, unread)
+    }
+
+    /// From now on the state is saved when a barrier asks for it, or so many finals wait that it must be.
+    pub(super) fn keep(&mut self, saves: Saves) {
+        self.saves = Some(saves);
     }
 
     /// The partitions' names, by index.
@@ -115,8 +147,37 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub fn finish(&mut self, partition: PartitionIndex) -> Result<(), Broken> {
-        self.admission.finish(partition);
+        if self.saves.is_some() {
+            // What waits is saved as it is: the next run may know more.
+            self.admission.close(partition);
+        } else {
+            self.admission.finish(partition);
+        }
         self.settle()
+    }
+
+    /// Closes every window, because the input has ended. Frames that wait are settled for the records alone: the state is
+    /// that of before, but for what it says of records.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub(super) fn end(&mut self) -> Result<(), Broken> {
+        if self.saves.is_some() {
+            self.barrier(Ask {
+                save: true,
+                ..Ask::default()
+            })?;
+            self.before_end = Some(Box::new(self.admission.clone()));
+            for partition in 0..self.partitions.len() {
+                self.admission.finish(partition);
+                self.settle()?;
+            }
+        }
+        self.barrier(Ask {
+            end: true,
+            ..Ask::default()
+        })
     }
 
     fn settle(&mut self) -> Result<(), Broken> {
@@ -157,14 +218,22 @@ impl Driver {
     /// When the pipeline is broken.
     pub fn barrier(&mut self, mut ask: Ask) -> Result<(), Broken> {
         loop {
-            let barrier = self.admission.barrier(ask);
+            let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
+            ask.save |= is_pressing || self.before_end.is_some();
+            if let Some(saves) = self.saves.as_ref().filter(|_| ask.save) {
+                saves.begin();
+            }
+            let mut barrier = self.admission.barrier(ask);
+            if let Some(before) = &mut self.before_end {
+                barrier.saved = Some(Box::new(before.save_words(&self.admission)));
+            }
             let more = barrier.more;
             self.pipeline
-                .barrier(barrier, &self.partitions, self.intake)?;
+                .barrier(barrier, &self.partitions, &self.places, self.intake)?;
             if !more {
                 return Ok(());
             }
-            ask.trailing = false;
+            (ask.trailing, ask.save) = (false, false);
             (self.gate)();
         }
     }
@@ -174,4 +243,9 @@ impl Driver {
     pub fn into_pipeline(self) -> Pipeline {
         self.pipeline
     }
+}
+
+/// A partition's name in the state.
+pub(super) fn place_name(topic: &str, number: &str) -> String {
+    format!("{topic}/{number}")
 }

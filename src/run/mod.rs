@@ -3,6 +3,7 @@
 pub mod count;
 pub mod demo;
 pub mod driver;
+mod keep;
 pub mod pipeline;
 mod progress;
 mod publish;

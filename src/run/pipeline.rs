@@ -9,8 +9,8 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
+use crate::config::Counting;
 use crate::engine::barrier::{Answer, Barrier, Question};
-use crate::engine::calendar::Calendar;
 use crate::engine::frame::Sighting;
 use crate::engine::route::{Router, page_ranges};
 use crate::engine::shard::Shard;
@@ -21,6 +21,18 @@ use crate::limits::{ANSWER_QUEUE_MESSAGES, BARRIER_QUEUE_MESSAGES, WORKER_QUEUE_
 enum Work {
     Batch(Vec<Sighting>),
     Barrier(Arc<Question>),
+}
+
+/// Empty shards, one a thread.
+#[must_use]
+pub fn fresh_shards(counting: &Counting) -> Vec<Shard> {
+    let Counting {
+        precision, rules, ..
+    } = counting;
+    let ranges = page_ranges(counting.threads).into_iter();
+    ranges
+        .map(|pages| Shard::new(*precision, pages, rules.calendar.clone()))
+        .collect()
 }
 
 /// The running workers and the reporter behind them.
@@ -34,24 +46,23 @@ pub struct Pipeline {
 }
 
 impl Pipeline {
-    /// Starts `threads` workers and a reporter that hands joined answers to `publisher`.
+    /// Starts a worker for each shard and a reporter that hands joined answers to `publisher`.
     ///
     /// # Errors
     ///
     /// When the system gives no thread.
     pub fn start(
         precision: Precision,
-        calendar: &Calendar,
-        threads: usize,
+        shards: Vec<Shard>,
         publisher: Box<dyn Publisher>,
     ) -> Result<Self, Failure> {
+        let threads = shards.len();
         let (to_recycle, recycled) = bounded(threads * WORKER_QUEUE_MESSAGES);
         let (reports, announced) = bounded(BARRIER_QUEUE_MESSAGES);
         let (mut work, mut workers, mut answers) = (Vec::new(), Vec::new(), Vec::new());
-        for (i, pages) in page_ranges(threads).into_iter().enumerate() {
+        for (i, shard) in shards.into_iter().enumerate() {
             let (to_worker, inbox) = bounded(WORKER_QUEUE_MESSAGES);
             let (to_reporter, answered) = bounded(ANSWER_QUEUE_MESSAGES);
-            let shard = Shard::new(precision, pages, calendar.clone());
             let recycle = to_recycle.clone();
             workers.push(spawn(format!("shard-{i}"), move || {
                 work_through(shard, &inbox, &recycle, &to_reporter);
@@ -99,6 +110,7 @@ impl Pipeline {
         &mut self,
         barrier: Barrier,
         partitions: &Arc<[String]>,
+        places: &Arc<[String]>,
         intake: Intake,
     ) -> Result<(), Broken> {
         let question = Arc::new(barrier.question);
@@ -112,7 +124,9 @@ impl Pipeline {
         }
         let report = Report {
             snapshot: barrier.snapshot,
+            saved: barrier.saved,
             partitions: Arc::clone(partitions),
+            places: Arc::clone(places),
             intake,
         };
         self.reports

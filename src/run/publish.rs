@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::keep::{Keeper, Saves};
 use super::reporter::{Intake, Publisher, Report};
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
+use crate::engine::checkpoint::SavedRecord;
 use crate::engine::report::forget::Forget;
 use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
 use crate::engine::report::record::{ProcessRecord, Recorder, window_key, window_keys};
@@ -63,11 +65,11 @@ impl Unpublished {
         let _ = self.changed.recv_timeout(limit);
     }
 
-    /// Waits until the output has caught up, at most [`UNREACHABLE_END_MS`] without any progress of it, and no longer
-    /// than until `stop` is raised.
-    pub(super) fn wait_until_caught_up(&self, clock: &dyn Clock, stop: &Stop) {
+    /// Waits until the output has caught up, or needs a checkpoint for that, at most [`UNREACHABLE_END_MS`] without any
+    /// progress of it, and no longer than until `stop` is raised.
+    pub(super) fn wait_until_caught_up(&self, clock: &dyn Clock, stop: &Stop, saves: &Saves) {
         let (mut least, mut since_ms) = (self.finals(), clock.monotonic_ms());
-        while self.is_behind() && !stop.load(Ordering::Relaxed) {
+        while self.is_behind() && !saves.is_pressing() && !stop.load(Ordering::Relaxed) {
             self.wait(Duration::from_millis(POLL_MAX_MS));
             let (finals, now_ms) = (self.finals(), clock.monotonic_ms());
             if finals < least {
@@ -90,6 +92,8 @@ impl Unpublished {
 pub(super) struct ServicePublisher {
     recorder: Recorder,
     outbox: Outbox,
+    /// `None` where nothing is saved.
+    keeper: Option<Keeper>,
     /// `None` once it is closed.
     sink: Option<Box<dyn Sink>>,
     clock: Arc<dyn Clock>,
@@ -113,6 +117,7 @@ impl ServicePublisher {
         Self {
             recorder,
             outbox: Outbox::default(),
+            keeper: None,
             sink: Some(sink),
             clock,
             unpublished,
@@ -122,6 +127,12 @@ impl ServicePublisher {
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
         }
+    }
+
+    /// From now on finals are saved before they go out; these are saved already.
+    pub(super) fn keep(&mut self, keeper: Keeper, records: Vec<SavedRecord>) {
+        self.keeper = Some(keeper);
+        self.outbox = Outbox::saved(records);
     }
 
     fn process(&self, intake: Intake) -> ProcessRecord {
@@ -162,9 +173,23 @@ impl ServicePublisher {
         }
     }
 
+    /// Until everything is with the sink and saved, or the deadline.
+    fn carry_until(&mut self, deadline_ms: u64) -> Result<(), Failure> {
+        let is_saving = |keeper: &Option<Keeper>| keeper.as_ref().is_some_and(Keeper::is_under_way);
+        while (!self.outbox.is_empty() || is_saving(&self.keeper))
+            && self.clock.monotonic_ms() < deadline_ms
+        {
+            self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
+        }
+        Ok(())
+    }
+
     /// Notes what the sink has, and hands over what it takes. After a refusal the next try waits, longer each time: a
     /// topic that refuses a record goes on refusing it for a while.
     fn carry(&mut self, wait: Duration) -> Result<(), Failure> {
+        if let Some(keeper) = &mut self.keeper {
+            keeper.tend(&mut self.outbox)?;
+        }
         let Some(sink) = &mut self.sink else {
             return Ok(());
         };
@@ -208,20 +233,17 @@ impl ServicePublisher {
 }
 
 impl Publisher for ServicePublisher {
-    fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure> {
+    fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let now_ms = self.clock.unix_ms();
         // Only a tick tells it, and a backfill has thousands of barriers without one.
         let is_tick = answer.trailing.is_some();
         let health = is_tick.then(|| (self.outbox.coalesced(), self.process(report.intake)));
         // The tick first: its number is in the provisional records that go with it.
-        let stats = self
+        let mut stats = self
             .recorder
-            .stats(snapshot, answer, partitions, now_ms, health);
-        if let Some(stats) = stats {
-            self.put(Kind::Tick, self.job.clone(), &stats)?;
-        }
-        for output in self.recorder.windows(snapshot, answer, partitions, now_ms) {
+            .stats(snapshot, &answer, partitions, now_ms, health);
+        for output in self.recorder.windows(snapshot, &answer, partitions, now_ms) {
             let kind = match output.stage {
                 Stage::Provisional => Kind::Provisional(output.id),
                 Stage::Final { seq, .. } | Stage::Revised { seq, .. } => {
@@ -232,6 +254,17 @@ impl Publisher for ServicePublisher {
             self.put(kind, key, &output.record)?;
         }
         self.forget(snapshot.event_watermark);
+        if let (Some(keeper), Some(saved)) = (&mut self.keeper, report.saved) {
+            // After the finals of this barrier: the state says that they are out.
+            let sketches = answer.saved.unwrap_or_default();
+            let digest = keeper.save(*saved, sketches, &report.places, &mut self.outbox)?;
+            if let Some(stats) = &mut stats {
+                stats.reflect(digest);
+            }
+        }
+        if let Some(stats) = stats {
+            self.put(Kind::Tick, self.job.clone(), &stats)?;
+        }
         self.carry(Duration::ZERO)
     }
 
@@ -247,8 +280,10 @@ impl Publisher for ServicePublisher {
         // The last try is not put off.
         self.hold_until_ms = 0;
         self.carry(Duration::ZERO)?;
-        while !self.outbox.is_empty() && self.clock.monotonic_ms() < deadline_ms {
-            self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
+        self.carry_until(deadline_ms)?;
+        if let Some(keeper) = &mut self.keeper {
+            keeper.trim(&mut self.outbox)?;
+            self.carry_until(deadline_ms)?;
         }
         if let Some(mut sink) = self.sink.take() {
             sink.abandon();
@@ -388,10 +423,12 @@ mod tests {
             let answer = self.shard.answer(&barrier.question);
             let report = Report {
                 snapshot: barrier.snapshot,
+                saved: None,
+                places: Arc::new([]),
                 partitions: Arc::new(["0".to_owned()]),
                 intake: Intake::default(),
             };
-            self.publisher.publish(&report, &answer).unwrap();
+            self.publisher.publish(report, answer).unwrap();
         }
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
 use crate::engine::barrier::{Answer, Snapshot};
+use crate::engine::checkpoint::SavedAdmission;
 use crate::error::Failure;
 
 /// How the reading goes, as far as the counts do not tell.
@@ -22,8 +23,12 @@ pub struct Intake {
 pub struct Report {
     /// What the admission knew.
     pub snapshot: Snapshot,
-    /// The partitions' names, by index.
+    /// What is to be saved, if anything.
+    pub saved: Option<Box<SavedAdmission>>,
+    /// The partitions' names in records, by index.
     pub partitions: Arc<[String]>,
+    /// The partitions' names in the state, by index: they do not depend on what else is read.
+    pub places: Arc<[String]>,
     /// How the reading goes.
     pub intake: Intake,
 }
@@ -42,7 +47,7 @@ pub trait Publisher: Send {
     /// # Errors
     ///
     /// When nothing can be put out any more; this ends the run.
-    fn publish(&mut self, report: &Report, answer: &Answer) -> Result<(), Failure>;
+    fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure>;
 
     /// Called when nothing has come for [`Self::patience`]: the moment for acknowledgements and second tries.
     ///
@@ -85,11 +90,14 @@ impl Reporter {
         loop {
             match self.announced.recv_timeout(self.publisher.patience()) {
                 Ok(ToReporter::Report(report)) => {
-                    let Some(answer) = self.join() else {
+                    let Some(mut answer) = self.join() else {
                         // A worker died; whoever joins it says so.
                         return Ok(());
                     };
-                    self.publisher.publish(&report, &answer)?;
+                    if let Some(why) = answer.trouble.take() {
+                        return Err(Failure::State(format!("the state cannot be read: {why}")));
+                    }
+                    self.publisher.publish(*report, answer)?;
                 }
                 Ok(ToReporter::Finish { deadline_ms }) => {
                     return self.publisher.finish(deadline_ms);

@@ -58,10 +58,16 @@ impl Admission {
         put_second(rest, self.watermark);
         put_time(rest, self.walked);
         put_time(rest, self.first_clock);
-        rest.extend_from_slice(&self.ticks.to_le_bytes());
         rest.extend_from_slice(&self.catalog.next_seq().to_le_bytes());
         self.ledger.write_expired(rest);
         saved
+    }
+
+    /// What is to be saved of this admission, as it was when the input ended, once another one that began as it has settled
+    /// what waited and closed windows.
+    pub fn save_words(&mut self, after: &Self) -> SavedAdmission {
+        self.catalog.take_words(&after.catalog);
+        self.save()
     }
 
     /// An admission that goes on from what was saved. Its partitions are those that were saved, in their order; whether they
@@ -88,7 +94,6 @@ impl Admission {
         restored.watermark = rest.second()?;
         restored.walked = rest.time()?;
         restored.first_clock = rest.time()?;
-        restored.ticks = rest.u64()?;
         restored.catalog.restore(rest.u64()?, windows)?;
         restored.ledger.read_expired(&mut rest)?;
         rest.check(restored.is_sound())?;

@@ -1,13 +1,13 @@
 //! What the catalog knows, to be saved and back.
 
 use super::{Catalog, Emission, Entry};
-use crate::engine::calendar::{Bounds, WindowId};
+use crate::engine::calendar::{Bounds, Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
 use crate::engine::checkpoint::{SavedStage, SavedWindow};
 use crate::engine::frame::EventTime;
 
 /// Which windows are to be saved.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Unsaved {
     /// Changed since they were saved; some were forgotten since.
     changed: Vec<WindowId>,
@@ -63,6 +63,35 @@ impl Catalog {
             saved.push((id, Some(window)));
         }
         saved
+    }
+
+    /// Takes over which windows are closed and what was said of them, but not what was counted in them since.
+    pub(in crate::engine) fn take_words(&mut self, after: &Self) {
+        self.next_seq = after.next_seq;
+        for (id, said) in Period::ALL
+            .into_iter()
+            .flat_map(|p| after.windows.of_period(p))
+        {
+            let Ok(ts) = EventTime::try_from(id.start.max(1)) else {
+                continue;
+            };
+            let open = &mut self.open;
+            let entry = self.windows.entry(id.period, ts, |id, bounds| {
+                open.insert((bounds.end, id));
+                Entry::new(bounds.end)
+            });
+            let is_open = after.open.contains(&(said.end, id));
+            if entry.last_word == said.last_word && open.contains(&(said.end, id)) == is_open {
+                continue;
+            }
+            if !is_open {
+                open.remove(&(said.end, id));
+            }
+            entry.last_word = said.last_word;
+            // A record told more than the state has: unless that comes true it has to be taken back.
+            entry.dirty = entry.frames != said.frames;
+            entry.note_unsaved(id, &mut self.unsaved);
+        }
     }
 
     /// Takes in windows that were saved. Of those that are not final, a record may have been on its way when the run ended:

@@ -38,7 +38,8 @@ struct Known {
     end: i64,
     frames: u64,
     late: u64,
-    sketch: u128,
+    /// The hash of its sketch's canonical bytes; `None` while it has none.
+    sketch: Option<u128>,
 }
 
 /// Knows of everything that was saved as much as the digest takes.
@@ -64,7 +65,7 @@ impl Book {
     }
 
     /// Enters a window as it was saved, with the hash of its sketch's canonical bytes.
-    pub fn restore_window(&mut self, id: WindowId, window: &SavedWindow, sketch: u128) {
+    pub fn restore_window(&mut self, id: WindowId, window: &SavedWindow, sketch: Option<u128>) {
         let known = Known {
             end: window.end,
             frames: window.frames,
@@ -99,7 +100,7 @@ impl Book {
         for parts in parts.chunk_by(|a, b| a.id == b.id) {
             let id = parts[0].id;
             let bytes = self.assemble(id, parts, shelf)?;
-            self.windows.entry(id).or_default().sketch = xxh3_128(&bytes);
+            self.windows.entry(id).or_default().sketch = Some(xxh3_128(&bytes));
             whole.push((id, bytes));
         }
         for (id, window) in &admission.windows {
@@ -140,10 +141,10 @@ impl Book {
         if parts.iter().map(|part| part.pages).sum::<usize>() == PAGES {
             return Ok(parts.iter().flat_map(|part| &part.bytes).copied().collect());
         }
-        let mut whole = if self.windows.contains_key(&id) {
-            shelf.fetch(id)?
-        } else {
-            canonical::nobody()
+        let known = self.windows.get(&id).and_then(|known| known.sketch);
+        let mut whole = match known {
+            Some(_) => shelf.fetch(id)?,
+            None => canonical::nobody(),
         };
         for part in parts {
             let pages = part.first_page..part.first_page + part.pages;
@@ -175,14 +176,15 @@ impl Book {
         }
         for (id, known) in &self.windows {
             let retention_s = self.retention_s[id.period as usize];
-            if greatest_clock.is_some_and(|clock| known.end + retention_s <= clock) {
+            let is_over = greatest_clock.is_some_and(|clock| known.end + retention_s <= clock);
+            let Some(sketch) = known.sketch.filter(|_| !is_over) else {
                 continue;
-            }
+            };
             hash.update(&[id.period as u8]);
             for number in [id.start as u64, known.frames, known.late] {
                 hash.update(&number.to_le_bytes());
             }
-            hash.update(&known.sketch.to_le_bytes());
+            hash.update(&sketch.to_le_bytes());
         }
         StateDigest(hash.digest128())
     }

@@ -136,8 +136,9 @@ pub struct Loaded {
     pub names: Vec<String>,
     /// What the admission knew; its `windows` are empty.
     pub admission: SavedAdmission,
-    /// All windows, each with the hash of its sketch's canonical bytes.
-    pub windows: Vec<(WindowId, SavedWindow, u128)>,
+    /// All windows, each with the hash of its sketch's canonical bytes. One in which nothing was counted has no sketch: what
+    /// was said of it at an end of input did not come true, or not yet.
+    pub windows: Vec<(WindowId, SavedWindow, Option<u128>)>,
     /// The trailing table.
     pub stretches: Vec<SavedStretch>,
     /// Finals and revisions that the output did not have, by `seq`.

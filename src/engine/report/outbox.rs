@@ -3,12 +3,13 @@
 //! Invariants: 1. A final or revision stays here until it is acknowledged, and these go out in the order of their `seq`,
 //! those of one window one after the other. 2. Of
 //! ticks only the newest waits, and one at a time is under way. 3. Of each window only the newest provisional waits,
-//! and none once its final is here.
+//! and none once its final is here. 4. Where there is a state, a final goes out only once it is saved.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::record::Coalesced;
 use crate::engine::calendar::WindowId;
+use crate::engine::checkpoint::SavedRecord;
 use crate::limits::{IN_FLIGHT_RECORDS_MAX, UNPUBLISHED_PROVISIONALS_MAX};
 
 /// A record on its way out.
@@ -55,9 +56,80 @@ pub struct Outbox {
     finals_in_flight: BTreeSet<WindowId>,
     next_ticket: Ticket,
     coalesced: Coalesced,
+    held: Option<Held>,
+}
+
+/// Where finals are saved before they go out: how far that has come.
+#[derive(Debug, Default)]
+struct Held {
+    /// Finals up to this `seq` have been given to be saved.
+    given: u64,
+    /// Finals up to this `seq` are saved, and may go out.
+    saved: u64,
+    /// Those that the output has taken since the last time that was asked for.
+    acknowledged: Vec<u64>,
 }
 
 impl Outbox {
+    /// An outbox from which a final goes out only once it is saved; these records are.
+    #[must_use]
+    pub fn saved(records: Vec<SavedRecord>) -> Self {
+        let last = records.iter().map(|record| record.seq).max().unwrap_or(0);
+        let mut outbox = Self {
+            held: Some(Held {
+                given: last,
+                saved: last,
+                acknowledged: Vec::new(),
+            }),
+            ..Self::default()
+        };
+        for record in records {
+            outbox.put(Outgoing {
+                kind: Kind::Final(record.id, record.seq),
+                key: record.key,
+                payload: Some(record.payload),
+            });
+        }
+        outbox
+    }
+
+    /// Hands over what is to be saved since the last call: finals, and the `seq` of those that the output has taken.
+    pub fn give_unsaved(&mut self) -> (Vec<SavedRecord>, Vec<u64>) {
+        let Some(held) = &mut self.held else {
+            return Default::default();
+        };
+        let from = self.finals.partition_point(|(seq, _)| *seq <= held.given);
+        let unsaved = self.finals.range(from..).filter_map(|(seq, record)| {
+            let Kind::Final(id, _) = record.kind else {
+                return None;
+            };
+            let (key, payload) = (record.key.clone(), record.payload.clone()?);
+            Some(SavedRecord {
+                seq: *seq,
+                id,
+                key,
+                payload,
+            })
+        });
+        let unsaved: Vec<_> = unsaved.collect();
+        held.given = unsaved.last().map_or(held.given, |record| record.seq);
+        (unsaved, std::mem::take(&mut held.acknowledged))
+    }
+
+    /// Notes that all finals that were given to be saved are.
+    pub fn note_saved(&mut self) {
+        if let Some(held) = &mut self.held {
+            held.saved = held.given;
+        }
+    }
+
+    /// Finals that wait to be saved.
+    #[must_use]
+    pub fn unsaved_finals(&self) -> usize {
+        let saved = self.held.as_ref().map_or(u64::MAX, |held| held.saved);
+        self.finals.len() - self.finals.partition_point(|(seq, _)| *seq <= saved)
+    }
+
     /// Takes a record in.
     pub fn put(&mut self, record: Outgoing) {
         match record.kind {
@@ -114,7 +186,10 @@ impl Outbox {
     }
 
     fn next_final(&mut self) -> Option<Outgoing> {
-        let (_, record) = self.finals.front()?;
+        let (seq, record) = self.finals.front()?;
+        if self.held.as_ref().is_some_and(|held| *seq > held.saved) {
+            return None;
+        }
         if let Kind::Final(id, _) = record.kind
             && !self.finals_in_flight.insert(id)
         {
@@ -125,7 +200,11 @@ impl Outbox {
 
     /// The output has the record for good.
     pub fn acknowledge(&mut self, ticket: Ticket) {
-        self.land(ticket);
+        if let Some(Kind::Final(_, seq)) = self.land(ticket).map(|record| record.kind)
+            && let Some(held) = &mut self.held
+        {
+            held.acknowledged.push(seq);
+        }
     }
 
     /// The output does not have the record. A final waits for another try; of the others, whatever is newer wins.
@@ -277,6 +356,38 @@ mod tests {
         }
         assert!(outbox.is_empty());
         assert_eq!(outbox.unpublished_finals(), 0);
+    }
+
+    #[test]
+    fn a_final_goes_out_once_it_is_saved_and_is_trimmed_once_it_is_taken() {
+        let mut outbox = Outbox::saved(vec![SavedRecord {
+            seq: 7,
+            id: id(0),
+            key: "k".to_owned(),
+            payload: b"7".to_vec(),
+        }]);
+        outbox.put(record(Kind::Final(id(60), 8), "8"));
+        outbox.put(record(Kind::Provisional(id(120)), "p"));
+        assert_eq!(outbox.unsaved_finals(), 1);
+        let out = drain(&mut outbox);
+        assert_eq!(out, [(0, "7".to_owned()), (1, "p".to_owned())]);
+        let (given, acknowledged) = outbox.give_unsaved();
+        assert_eq!(given.iter().map(|r| r.seq).collect::<Vec<_>>(), [8]);
+        assert!(acknowledged.is_empty());
+        outbox.put(record(Kind::Final(id(180), 9), "9"));
+        assert_eq!(drain(&mut outbox), []);
+        outbox.note_saved();
+        // What came after the save was begun waits for the next one.
+        assert_eq!(drain(&mut outbox), [(2, "8".to_owned())]);
+        outbox.give_back(2);
+        outbox.acknowledge(0);
+        let (given, acknowledged) = outbox.give_unsaved();
+        assert_eq!(given.iter().map(|r| r.seq).collect::<Vec<_>>(), [9]);
+        assert_eq!(acknowledged, [7]);
+        outbox.note_saved();
+        let texts = drain(&mut outbox).into_iter().map(|(_, text)| text);
+        assert_eq!(texts.collect::<Vec<_>>(), ["8", "9"]);
+        assert_eq!(outbox.unsaved_finals(), 0);
     }
 
     #[test]

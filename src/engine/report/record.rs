@@ -5,6 +5,7 @@ use serde::{Serialize, Serializer};
 
 use crate::engine::barrier::{Answer, ClosedBy, Snapshot, Stage, WindowFacts};
 use crate::engine::calendar::{Calendar, WindowId};
+use crate::engine::checkpoint::book::StateDigest;
 use crate::engine::frame::EventTime;
 use crate::engine::ledger::Ledger;
 use crate::engine::sketch::Precision;
@@ -142,6 +143,8 @@ pub struct StatsRecord {
     /// The zone.
     pub tz: String,
     source: SourceRecord,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state_digest: Option<String>,
     /// [`Self::as_of`] as RFC 3339 in the zone, for people.
     #[serde(skip)]
     as_of_text: Option<String>,
@@ -163,6 +166,11 @@ pub struct TrailingRow {
 }
 
 impl StatsRecord {
+    /// Adds the digest of the state that was saved at the tick's barrier.
+    pub fn reflect(&mut self, digest: StateDigest) {
+        self.state_digest = Some(format!("{:032x}", digest.0));
+    }
+
     /// The trailing windows, the shortest first.
     #[must_use]
     pub fn trailing_rows(&self) -> Vec<TrailingRow> {
@@ -335,6 +343,7 @@ impl Recorder {
             precision: self.precision.bits(),
             tz: self.calendar.name().to_owned(),
             source: self.source(snapshot, partitions),
+            state_digest: None,
             as_of_text: snapshot.as_of.map(|at| self.calendar.rfc3339(at.into())),
         })
     }

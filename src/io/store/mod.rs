@@ -1,9 +1,11 @@
 //! Where the state of a run is kept, from one run to the next.
 
 pub mod memory;
+pub mod sqlite;
 
 use crate::engine::checkpoint::{Commit, Loaded};
 use crate::engine::shard::Shelf;
+use crate::error::Failure;
 
 /// Why a state cannot be used. The texts are for the operator.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -20,6 +22,16 @@ pub enum StoreError {
     /// The system does not let it be read or written.
     #[error("{0}")]
     Unavailable(String),
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        match error {
+            StoreError::Damaged(why) | StoreError::Foreign(why) => Self::State(why),
+            StoreError::Locked(why) => Self::Taken(why),
+            StoreError::Unavailable(why) => Self::Output(why),
+        }
+    }
 }
 
 /// A place for one state.

@@ -85,7 +85,7 @@ impl Run<'_> {
     }
 
     /// Frames that the brokers have and that are not read yet.
-    fn lag(&self, partitions: &[Surveyed]) -> u64 {
+    pub(super) fn lag(&self, partitions: &[Surveyed]) -> u64 {
         let each = partitions.iter().filter_map(|surveyed| {
             let index = self.source.index(surveyed.topic, surveyed.partition)?;
             // Nothing read since the start: then it is where reading begins.
@@ -101,6 +101,7 @@ impl Run<'_> {
         partitions: &[Surveyed],
         offsets_when_asked: &[i64],
     ) -> Result<(), Failure> {
+        self.resume(partitions)?;
         let (new, known): (Vec<_>, Vec<_>) = partitions
             .iter()
             .partition(|p| self.source.index(p.topic, p.partition).is_none());
@@ -111,6 +112,7 @@ impl Run<'_> {
         for surveyed in known {
             self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
         }
+        // Those that a state knows are not new, and what it does not know appeared since.
         let is_first = self.driver.partitions().is_empty();
         if new.is_empty() || (self.config.exit_at_end && !is_first) {
             // With an end, that was fixed at the start, before these partitions were there.
@@ -149,14 +151,7 @@ impl Run<'_> {
         } = *surveyed;
         let start = start_of(surveyed, is_first);
         let end = self.config.exit_at_end.then_some(high);
-        let name = if self.config.topics.len() == 1 {
-            partition.to_string()
-        } else {
-            format!("{}:{partition}", self.config.topics[topic])
-        };
-        let place = (self.config.topics[topic].clone(), partition.to_string());
-        self.places.push(place.clone());
-        self.quiet.add_partition(self.progress_ms);
+        let (name, place) = self.names_of(topic, partition);
         let unread = start < high;
         let index = self.source.follow(topic, partition, start, end)?;
         let same = self.driver.add_partition(name, place, start, unread);
@@ -169,9 +164,22 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// The name of a partition in records, and its topic and number.
+    pub(super) fn names_of(&mut self, topic: usize, partition: i32) -> (String, (String, String)) {
+        let name = if self.config.topics.len() == 1 {
+            partition.to_string()
+        } else {
+            format!("{}:{partition}", self.config.topics[topic])
+        };
+        let place = (self.config.topics[topic].clone(), partition.to_string());
+        self.places.push(place.clone());
+        self.quiet.add_partition(self.progress_ms);
+        (name, place)
+    }
+
     /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone: deleted by
     /// retention, or with a topic that was made anew.
-    fn go_on(
+    pub(super) fn go_on(
         &mut self,
         surveyed: &Surveyed,
         offsets_when_asked: &[i64],

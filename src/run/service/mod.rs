@@ -1,33 +1,28 @@
 //! `headcount run`: from Kafka to Kafka, until told to stop.
 
 mod following;
+mod parts;
+mod state;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::parts::{Parts, parts};
+use self::state::Saving;
 use super::driver::Driver;
-use super::pipeline::{Broken, Pipeline};
-use super::publish::{ServicePublisher, Unpublished};
+use super::pipeline::Broken;
+use super::publish::Unpublished;
 use super::quiet::Quiet;
 use super::scout::Scout;
-use super::set_aside::SetAside;
 use super::skew::Skew;
-use super::stdout_sink::StdoutSink;
 use super::{Stop, close_with_limit};
-use crate::config::{OutputConfig, RunConfig};
-use crate::engine::admit::{Admission, Arrival};
+use crate::config::RunConfig;
+use crate::engine::admit::Arrival;
 use crate::engine::catalog::Ask;
 use crate::engine::frame::{EventTime, Verdict};
-use crate::engine::report::forget::Forget;
-use crate::engine::report::record::{Recorder, Service};
 use crate::error::Failure;
-use crate::io::aside::Aside;
-use crate::io::aside::kafka::KafkaAside;
 use crate::io::clock::Clock;
-use crate::io::kafka_client::Connection;
-use crate::io::sink::Sink;
-use crate::io::sink::kafka::KafkaSink;
 use crate::io::source::kafka::KafkaSource;
 use crate::io::source::{Event, Source};
 use crate::limits::{
@@ -58,44 +53,21 @@ pub fn run(
     stop: &Arc<Stop>,
     gauges: &Gauges,
 ) -> Result<(), Failure> {
-    let connection = config.connection.clone();
-    connection.check()?;
-    let (source, surveyor) =
-        KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;
-    let unpublished = Unpublished::default();
-    let publisher = ServicePublisher::new(
-        recorder(config, clock.unix_ms()),
-        sink(config, &connection)?,
-        Arc::clone(&clock),
-        unpublished.clone(),
-        config.job.clone(),
-        Forget::new(
-            config.counting.rules.calendar.clone(),
-            config.forget_after_s,
-        ),
-    );
-    let counting = &config.counting;
-    let pipeline = Pipeline::start(
-        counting.precision,
-        &counting.rules.calendar,
-        counting.threads,
-        Box::new(publisher),
-    )?;
-    let admission = Admission::new(counting.rules.clone());
-    let (output, its_clock, its_stop) = (unpublished.clone(), Arc::clone(&clock), Arc::clone(stop));
-    let gate = Box::new(move || output.wait_until_caught_up(&*its_clock, &its_stop));
-    let aside = SetAside::new(
-        aside(config.rejects_topic.as_ref(), &connection)?,
-        aside(config.quarantine_topic.as_ref(), &connection)?,
-    );
-    let scout = Scout::start(surveyor, connection, config.written_topics())?;
+    let Parts {
+        source,
+        driver,
+        saving,
+        scout,
+        unpublished,
+    } = parts(config, &clock, stop)?;
     let mut service = Run {
         config,
         clock: &*clock,
         stop,
         gauges,
         source,
-        driver: Driver::new(counting.fields.clone(), admission, pipeline, gate, aside),
+        driver,
+        saving,
         scout,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
@@ -120,35 +92,6 @@ pub fn run(
     service.end(outcome)
 }
 
-fn recorder(config: &RunConfig, epoch: u64) -> Recorder {
-    let service = Service {
-        job: config.job.clone(),
-        topic: config.topics.join(","),
-        epoch,
-    };
-    let calendar = config.counting.rules.calendar.clone();
-    Recorder::new(config.counting.precision, calendar, Some(service))
-}
-
-fn aside(
-    topic: Option<&String>,
-    connection: &Connection,
-) -> Result<Option<Box<dyn Aside>>, Failure> {
-    let aside = topic.map(|topic| KafkaAside::new(connection, topic));
-    Ok(aside
-        .transpose()?
-        .map(|aside| Box::new(aside) as Box<dyn Aside>))
-}
-
-fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Failure> {
-    Ok(match &config.output {
-        OutputConfig::Stdout => Box::new(StdoutSink::start(Box::new(std::io::stdout()))?),
-        OutputConfig::Topics { stats, windows } => {
-            Box::new(KafkaSink::new(connection, stats, windows)?)
-        }
-    })
-}
-
 /// Why the loop ended without a failure.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Ended {
@@ -167,6 +110,8 @@ struct Run<'a> {
     gauges: &'a Gauges,
     source: KafkaSource,
     driver: Driver,
+    /// `None` where nothing is saved.
+    saving: Option<Saving>,
     scout: Scout,
     quiet: Quiet,
     skew: Skew,
@@ -226,7 +171,11 @@ impl Run<'_> {
             self.gauges.read_bytes.store(read_bytes, Ordering::Relaxed);
             self.tell_quarantined(now_ms);
             self.keep_together(now_ms)?;
-            if self.tick_if_due().is_err() {
+            if self
+                .tick_if_due()
+                .and_then(|()| self.save_if_due())
+                .is_err()
+            {
                 return Ok(Ended::Broken);
             }
             self.watch_progress(went_on)?;
@@ -322,22 +271,29 @@ impl Run<'_> {
         let soonest_ms = self.surveyed_ms + SURVEY_MIN_MS;
         let before_ms = next_tick_ms.saturating_sub(SURVEY_BEFORE_TICK_MS);
         self.next_survey_ms = before_ms.min(latest_ms).max(soonest_ms);
-        self.tick()
+        self.tick(false)
     }
 
-    fn tick(&mut self) -> Result<(), Broken> {
+    fn tick(&mut self, last: bool) -> Result<(), Broken> {
         if let Some(line) = self.rejects.rest() {
             line.emit();
         }
         self.walk();
         self.tell_who_is_ahead();
         self.tell_who_waits();
+        let save = last || self.save_is_due(self.config.every_ms / 2);
+        if save {
+            self.note_save();
+        }
         self.driver.barrier(Ask {
             trailing: true,
             changed: true,
             end: false,
-            ..Ask::default()
+            save,
         })?;
+        if self.saving.is_some() {
+            return Ok(());
+        }
         let admission = &self.driver.admission;
         self.source
             .commit(|partition| admission.next_offset(partition));
@@ -505,13 +461,10 @@ impl Run<'_> {
 
     fn last_words(&mut self, at_end: bool) -> Result<(), Broken> {
         if at_end {
-            self.driver.barrier(Ask {
-                end: true,
-                ..Ask::default()
-            })?;
+            self.driver.end()?;
         }
         if self.driver.admission.ledger().read > 0 {
-            self.tick()?;
+            self.tick(!at_end && self.saving.is_some())?;
         }
         Ok(())
     }

@@ -1,0 +1,124 @@
+//! Puts the parts of a service together.
+
+use std::sync::Arc;
+
+use super::super::driver::Driver;
+use super::super::keep::{Keeper, Saves};
+use super::super::pipeline::Pipeline;
+use super::super::publish::{ServicePublisher, Unpublished};
+use super::super::scout::Scout;
+use super::super::set_aside::SetAside;
+use super::super::stdout_sink::StdoutSink;
+use super::state::{Saving, begin};
+use crate::config::{OutputConfig, RunConfig};
+use crate::engine::report::forget::Forget;
+use crate::engine::report::record::{Recorder, Service};
+use crate::error::Failure;
+use crate::io::aside::Aside;
+use crate::io::aside::kafka::KafkaAside;
+use crate::io::clock::Clock;
+use crate::io::kafka_client::Connection;
+use crate::io::sink::Sink;
+use crate::io::sink::kafka::KafkaSink;
+use crate::io::source::kafka::KafkaSource;
+use crate::run::Stop;
+
+/// What the consumer loop works with.
+pub(super) struct Parts {
+    pub(super) source: KafkaSource,
+    pub(super) driver: Driver,
+    pub(super) saving: Option<Saving>,
+    pub(super) scout: Scout,
+    pub(super) unpublished: Unpublished,
+}
+
+/// Opens the state, starts the threads, and connects to the brokers.
+pub(super) fn parts(
+    config: &RunConfig,
+    clock: &Arc<dyn Clock>,
+    stop: &Arc<Stop>,
+) -> Result<Parts, Failure> {
+    let connection = config.connection.clone();
+    connection.check()?;
+    let (begun, store) = begin(config)?;
+    let epoch = clock.unix_ms().max(begun.epoch + 1);
+    let (unpublished, saves) = (Unpublished::default(), Saves::default());
+    let mut publisher = publisher(config, &connection, clock, &unpublished, epoch)?;
+    if let Some(store) = store {
+        let keeper = Keeper::start(store, begun.book, epoch, saves.clone())?;
+        publisher.keep(keeper, begun.records);
+    }
+    let (source, surveyor) =
+        KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;
+    let counting = &config.counting;
+    let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
+    let gate = {
+        let (output, saves) = (unpublished.clone(), saves.clone());
+        let (clock, stop) = (Arc::clone(clock), Arc::clone(stop));
+        Box::new(move || output.wait_until_caught_up(&*clock, &stop, &saves))
+    };
+    let aside = SetAside::new(
+        aside(config.rejects_topic.as_ref(), &connection)?,
+        aside(config.quarantine_topic.as_ref(), &connection)?,
+    );
+    let fields = counting.fields.clone();
+    let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
+    let saving = config.state.as_ref().map(|state| {
+        driver.keep(saves.clone());
+        Saving::new(state, saves, begun.places, clock.monotonic_ms())
+    });
+    Ok(Parts {
+        source,
+        driver,
+        saving,
+        scout: Scout::start(surveyor, connection, config.written_topics())?,
+        unpublished,
+    })
+}
+
+fn publisher(
+    config: &RunConfig,
+    connection: &Connection,
+    clock: &Arc<dyn Clock>,
+    unpublished: &Unpublished,
+    epoch: u64,
+) -> Result<ServicePublisher, Failure> {
+    let calendar = config.counting.rules.calendar.clone();
+    Ok(ServicePublisher::new(
+        recorder(config, epoch),
+        sink(config, connection)?,
+        Arc::clone(clock),
+        unpublished.clone(),
+        config.job.clone(),
+        Forget::new(calendar, config.forget_after_s),
+    ))
+}
+
+fn recorder(config: &RunConfig, epoch: u64) -> Recorder {
+    let service = Service {
+        job: config.job.clone(),
+        topic: config.topics.join(","),
+        epoch,
+    };
+    let calendar = config.counting.rules.calendar.clone();
+    Recorder::new(config.counting.precision, calendar, Some(service))
+}
+
+fn aside(
+    topic: Option<&String>,
+    connection: &Connection,
+) -> Result<Option<Box<dyn Aside>>, Failure> {
+    let aside = topic.map(|topic| KafkaAside::new(connection, topic));
+    Ok(aside
+        .transpose()?
+        .map(|aside| Box::new(aside) as Box<dyn Aside>))
+}
+
+fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Failure> {
+    Ok(match &config.output {
+        OutputConfig::Stdout => Box::new(StdoutSink::start(Box::new(std::io::stdout()))?),
+        OutputConfig::Topics { stats, windows } => {
+            Box::new(KafkaSink::new(connection, stats, windows)?)
+        }
+    })
+}
