@@ -10,13 +10,12 @@ use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
 use crate::io::store::Store;
 use crate::io::store::sqlite::{Identity, SqliteStore};
-use crate::observe::happenings::{NothingSaved, Resumed};
+use crate::observe::happenings::Resumed;
 use crate::run::pipeline::Broken;
 
 /// Opens the state of a service and goes on from it; without one everything begins anew.
 pub(super) fn begin(config: &RunConfig) -> Result<(Beginning, Option<Box<dyn Store>>), Failure> {
     let Some(state) = &config.state else {
-        NothingSaved.emit();
         return Ok((Beginning::fresh(&config.counting), None));
     };
     let mut store = SqliteStore::open(&state.directory, identity(config))?;
