@@ -20,7 +20,7 @@ const HOUR: u32 = 3_600;
 fn days(partition: i32, n: u32) -> Vec<Frame> {
     let frame = |i: u32| {
         let now = NOON + (u64::from(i) * u64::from(DAYS * 24 * HOUR) / u64::from(n)) as u32;
-        let late = if i > 50 && i % 50 == 0 {
+        let late = if i > 50 && i.is_multiple_of(50) {
             i * 7_919 % (5 * HOUR)
         } else {
             0
