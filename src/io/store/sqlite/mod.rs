@@ -1,15 +1,17 @@
-//! The state in an SQLite file: a directory with `state.sqlite`, its journal, and a lock.
+//! The state in an SQLite file: a directory with `state.sqlite`, its journal, and a lock that also tells whether there was
+//! a state before.
 //!
 //! Invariants: 1. A checkpoint is one transaction. 2. Every row has a sum, and the head the sum of these, so that a byte
 //! that changed, a row that came back and one that is missing are all seen before anything is counted. 3. One process
 //! has the directory.
 
 mod load;
+mod lock;
 mod rows;
 mod shelf;
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
@@ -29,8 +31,8 @@ use crate::limits::{STATE_BUSY_MS, STATE_CACHE_KIB};
 const APPLICATION_ID: i32 = 0x6863_7374;
 /// The file's `user_version`: the version of docs/FORMAT.md, *State*.
 const FORMAT_VERSION: i32 = 1;
+const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "state.sqlite";
-const LOCK: &str = "lock";
 /// zstd level of a saved sketch: level 1 packs a dense page to about 3.1 bits a register.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -47,7 +49,7 @@ pub struct SqliteStore {
     total: i64,
     compressor: Compressor<'static>,
     /// Held for as long as this lives.
-    _lock: File,
+    lock: File,
 }
 
 impl SqliteStore {
@@ -59,7 +61,7 @@ impl SqliteStore {
     /// it be read or written.
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
         fs::create_dir_all(directory).map_err(|error| unavailable(directory, &error))?;
-        let lock = lock(directory)?;
+        let lock = lock::take(directory)?;
         let path = directory.join(FILE);
         let connection = connect(&path).map_err(|error| trouble(&path, &error))?;
         let compressor = Compressor::new(ZSTD_LEVEL).map_err(|error| unavailable(&path, &error))?;
@@ -70,7 +72,7 @@ impl SqliteStore {
             sums: BTreeMap::new(),
             total: 0,
             compressor,
-            _lock: lock,
+            lock,
         };
         store.make_or_check()?;
         Ok(store)
@@ -92,19 +94,36 @@ impl SqliteStore {
             .query_row(tables, [], |row| row.get(0))
             .map_err(|error| failed(&error))?;
         let path = self.path.display();
+        let was_made =
+            lock::was_made(&self.lock).map_err(|error| unavailable(&self.path, &error))?;
         if application == 0 && version == 0 && tables == 0 {
-            return self.make().map_err(|error| trouble(&self.path, &error));
+            if was_made {
+                return Err(damaged(&self.path, "nothing is left of it"));
+            }
+            self.make().map_err(|error| trouble(&self.path, &error))?;
+            let noted = lock::note_made(&mut self.lock);
+            return noted.map_err(|error| unavailable(&self.path, &error));
         }
-        if application != APPLICATION_ID {
+        if application != APPLICATION_ID && !was_made {
             let text =
                 format!("{path} is not a state of headcount; name another directory with --state");
             return Err(StoreError::Foreign(text));
         }
-        if version != FORMAT_VERSION {
+        if application == APPLICATION_ID && version > FORMAT_VERSION {
             let text = format!(
                 "{path} has format {version}, this program reads {FORMAT_VERSION}; use the program that wrote it, or name another directory with --state"
             );
             return Err(StoreError::Foreign(text));
+        }
+        let schema = schema(&self.connection).map_err(|error| trouble(&self.path, &error))?;
+        let ours = schema_of_ours().map_err(|error| trouble(&self.path, &error))?;
+        if application != APPLICATION_ID || version != FORMAT_VERSION || schema != ours {
+            return Err(damaged(&self.path, "its tables are not as they were made"));
+        }
+        // The program may write the file, but SQLite will not: it takes its header for that of another version.
+        let is_readonly = self.connection.is_readonly("main").unwrap_or(true);
+        if is_readonly && File::options().write(true).open(&self.path).is_ok() {
+            return Err(damaged(&self.path, "its header is not as it was written"));
         }
         self.check_identity()
     }
@@ -113,7 +132,7 @@ impl SqliteStore {
         let transaction = self.connection.transaction()?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", FORMAT_VERSION)?;
-        transaction.execute_batch(include_str!("schema.sql"))?;
+        transaction.execute_batch(SCHEMA)?;
         for (name, value) in &self.identity {
             let insert = "INSERT INTO identity (name, value) VALUES (?, ?)";
             transaction.execute(insert, params![name, value])?;
@@ -345,22 +364,17 @@ fn write_head(to: &Transaction<'_>, commit: &Commit, total: i64) -> rusqlite::Re
     Ok(())
 }
 
-fn lock(directory: &Path) -> Result<File, StoreError> {
-    let path = directory.join(LOCK);
-    let file = File::options()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .open(&path);
-    let file = file.map_err(|error| unavailable(&path, &error))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(StoreError::Locked(format!(
-            "another headcount has the state in {}; there can be one at a time: stop it first, or name another directory with --state",
-            directory.display()
-        ))),
-        Err(TryLockError::Error(error)) => Err(unavailable(&path, &error)),
-    }
+/// What the tables of a file were made by.
+fn schema(of: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let mut select = of.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
+fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {
+    let ours = Connection::open_in_memory()?;
+    ours.execute_batch(SCHEMA)?;
+    schema(&ours)
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
@@ -402,7 +416,8 @@ fn trouble(path: &Path, error: &rusqlite::Error) -> StoreError {
             failure.code,
             ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown
         ),
-        E::FromSqlConversionFailure(..)
+        E::SqlInputError { .. }
+        | E::FromSqlConversionFailure(..)
         | E::IntegralValueOutOfRange(..)
         | E::InvalidColumnType(..)
         | E::InvalidColumnIndex(_)
