@@ -1,5 +1,6 @@
 //! What happens, as log lines on standard error: one struct a happening, so that wording and fields have one place.
 
+pub mod failpoint;
 pub mod happenings;
 pub mod limiter;
 pub mod rejects;

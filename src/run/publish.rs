@@ -22,6 +22,7 @@ use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
     UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS, WINDOWS_PER_BARRIER,
 };
+use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
 
@@ -198,6 +199,9 @@ impl ServicePublisher {
         for delivery in sink.deliveries(wait)? {
             match delivery.result {
                 Ok(()) => {
+                    if self.outbox.is_final(delivery.ticket) {
+                        Failpoint::Acknowledge.pass();
+                    }
                     self.outbox.acknowledge(delivery.ticket);
                     self.backoff_ms = BACKOFF_MIN_MS;
                 }
@@ -222,9 +226,13 @@ impl ServicePublisher {
             let Some((ticket, record)) = self.outbox.hand_over() else {
                 break;
             };
+            let is_final = matches!(record.kind, Kind::Final(..));
             if sink.send(ticket, record)? == Err(Full) {
                 self.outbox.give_back(ticket);
                 break;
+            }
+            if is_final {
+                Failpoint::Produce.pass();
             }
         }
         self.unpublished.set(&self.outbox);

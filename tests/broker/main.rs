@@ -11,6 +11,7 @@ mod support;
 mod backlog;
 mod demo;
 mod harness;
+mod killed;
 mod load;
 mod mock;
 mod oracle;

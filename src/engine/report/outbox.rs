@@ -198,6 +198,13 @@ impl Outbox {
         self.finals.pop_front().map(|(_, record)| record)
     }
 
+    /// Whether a record under way is a final or revision.
+    #[must_use]
+    pub fn is_final(&self, ticket: Ticket) -> bool {
+        let record = self.in_flight.get(&ticket);
+        record.is_some_and(|record| matches!(record.kind, Kind::Final(..)))
+    }
+
     /// The output has the record for good.
     pub fn acknowledge(&mut self, ticket: Ticket) {
         if let Some(Kind::Final(_, seq)) = self.land(ticket).map(|record| record.kind)

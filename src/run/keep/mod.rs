@@ -22,6 +22,7 @@ use crate::io::store::{Store, StoreError};
 use crate::limits::{
     COMMIT_RETRY_MS, COMMIT_TRIES_MAX, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX, UNSAVED_FINALS_MAX,
 };
+use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::StateNotWritten;
 
 const _: () = assert!(UNSAVED_FINALS_MAX < UNPUBLISHED_FINALS_MAX);
@@ -203,9 +204,16 @@ fn write(
     commits: &Receiver<Commit>,
 ) -> Result<(), StoreError> {
     for _ in 1..COMMIT_TRIES_MAX {
+        Failpoint::BeforeCommit.pass();
         match store.commit(commit) {
             Err(StoreError::Unavailable(why)) => StateNotWritten { why: &why }.emit(),
-            result => return result,
+            result => {
+                Failpoint::AfterCommit.pass();
+                if !commit.acknowledged.is_empty() {
+                    Failpoint::Trim.pass();
+                }
+                return result;
+            }
         }
         // No other checkpoint follows before this one is answered for: this waits, unless the run ends.
         let waited = commits.recv_timeout(Duration::from_millis(COMMIT_RETRY_MS));

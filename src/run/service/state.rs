@@ -10,6 +10,7 @@ use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
 use crate::io::store::Store;
 use crate::io::store::sqlite::{Identity, SqliteStore};
+use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::Resumed;
 use crate::run::pipeline::Broken;
 
@@ -107,6 +108,7 @@ impl Run<'_> {
             && !saving.offsets.is_empty()
             && !saving.saves.is_under_way()
         {
+            Failpoint::CommitOffsets.pass();
             let offsets = std::mem::take(&mut saving.offsets);
             self.source
                 .commit(|partition| offsets.get(partition).copied().unwrap_or(0));

@@ -1,0 +1,171 @@
+//! Killed at any moment, and taken up again: nothing is lost, nothing is counted twice, and whoever reads the output can
+//! prove it.
+
+use crate::support::broker::Broker;
+use crate::support::process::Service;
+use crate::world::{Frame, Job, NOON, Published, SOON, bad, seen};
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use tempfile::TempDir;
+
+const SIGABRT: i32 = 6;
+const SIGKILL: i32 = 9;
+const THREADS: [&str; 6] = ["1", "2", "3", "5", "8", "16"];
+/// Where the process dies by itself, and at which time that it comes there.
+const PLACES: [&str; 12] = [
+    "before_commit:1",
+    "before_commit:3",
+    "after_commit:1",
+    "after_commit:2",
+    "produce:1",
+    "produce:4",
+    "acknowledge:1",
+    "acknowledge:3",
+    "trim:1",
+    "trim:2",
+    "commit_offsets:1",
+    "commit_offsets:2",
+];
+
+/// Frames of six minutes over three partitions: some late, some with a flipped bit, some broken.
+fn part(number: u32) -> Vec<Frame> {
+    let frame = |n: u32| {
+        let partition = (n % 3) as i32;
+        let now = NOON + number * 360 + n / 4;
+        match n {
+            n if n % 97 == 5 => bad(partition, "uid_missing", Some(b"{}")),
+            n if n % 89 == 7 => seen(partition, n, now ^ (1 << (n % 29))),
+            n if n % 61 == 3 => seen(partition, n % 50, now - n * 3 % 4_000),
+            n => seen(partition, (number * 131 + n * 7) % 900, now),
+        }
+    };
+    (0..1_440).map(frame).collect()
+}
+
+fn options<'a>(state: &'a str, threads: &'a str) -> [&'a str; 10] {
+    [
+        "--state",
+        state,
+        "--checkpoint-interval",
+        "100ms",
+        "--every",
+        "200ms",
+        "--threads",
+        threads,
+        "--max-jump",
+        "60s",
+    ]
+}
+
+/// Runs the service until it dies: by itself at a place, or killed once so many records have come.
+fn die(job: &Job, state: &str, run: usize) {
+    let mut command = job.command(&options(state, THREADS[run % THREADS.len()]));
+    let place = PLACES.get(run);
+    if let Some(place) = place {
+        command.env("HEADCOUNT_FAILPOINT", place);
+    }
+    let epoch = |tick: &Published| tick.int("/epoch");
+    let last = place.map_or_else(|| job.ticks().up_to_now().last().map_or(0, epoch), |_| 0);
+    let mut service = Service::spawn(command);
+    let signal = match place {
+        Some(_) => SIGABRT,
+        None => {
+            service.stderr_line("going on from", SOON);
+            // At once, or after the first or second tick of this run.
+            let mut ticks = job.ticks();
+            (0..run % 3).for_each(|_| drop(ticks.until("this run", |tick| epoch(tick) > last)));
+            service.signal("KILL");
+            SIGKILL
+        }
+    };
+    let status = service.wait(SOON);
+    let stderr = service.stderr();
+    assert_eq!(
+        status.signal(),
+        Some(signal),
+        "{place:?}: {status}\n{stderr}"
+    );
+}
+
+/// The last word on each window, and how often a record came twice. Every final and revision is there, and whatever
+/// came twice is the same.
+fn last_words(records: &[Published]) -> (BTreeMap<(String, i64), Published>, usize) {
+    let mut by_seq: BTreeMap<i64, &Published> = BTreeMap::new();
+    let mut repeated = 0;
+    for record in records.iter().filter(|r| r.str("/state") != "provisional") {
+        if let Some(first) = by_seq.insert(record.int("/seq"), record) {
+            assert_eq!(first.text, record.text, "one number, two records");
+            repeated += 1;
+        }
+    }
+    let numbers: Vec<i64> = by_seq.keys().copied().collect();
+    let all: Vec<i64> = (1..=numbers.len() as i64).collect();
+    assert_eq!(numbers, all, "none is missing");
+    let mut last: BTreeMap<_, Published> = BTreeMap::new();
+    for record in by_seq.into_values() {
+        let before = last.insert(record.window(), record.clone());
+        let revision = before.as_ref().map_or(0, |b| b.int("/revision") + 1);
+        assert_eq!(record.int("/revision"), revision, "{}", record.text);
+    }
+    (last, repeated)
+}
+
+fn last_digest(ticks: &[Published]) -> String {
+    let digests = ticks.iter().rev();
+    let mut digests = digests.filter_map(|tick| tick.value.pointer("/state_digest")?.as_str());
+    digests.next().expect("a digest").to_owned()
+}
+
+#[test]
+fn killed_twenty_times_it_says_what_it_would_have_said() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "killed", 3);
+    let directory = TempDir::new().expect("a directory");
+    let path = |name: &str| directory.path().join(name).display().to_string();
+    let state = path("state");
+    for run in 0..20 {
+        job.send(&part(run as u32));
+        die(&job, &state, run);
+    }
+    job.send(&part(20));
+    let mut end: Vec<_> = options(&state, "2").into();
+    job.run_to_end(&end);
+    // The same without an accident.
+    let straight = Job {
+        stats: "killed-straight".to_owned(),
+        windows: "killed-straight-windows".to_owned(),
+        ..job.clone()
+    };
+    let other_state = path("other");
+    end[1] = &other_state;
+    straight.run_to_end(&end);
+    let (ticks, windows) = job.published();
+    let (straight_ticks, straight_windows) = straight.published();
+    let (found, repeated) = last_words(&windows);
+    let (expected, _) = last_words(&straight_windows);
+    assert!(repeated > 0, "after some of the deaths finals come again");
+    assert_eq!(
+        found.keys().collect::<Vec<_>>(),
+        expected.keys().collect::<Vec<_>>()
+    );
+    for (window, record) in &found {
+        for path in ["/users", "/lo", "/hi", "/frames", "/late"] {
+            assert_eq!(
+                record.int(path),
+                expected[window].int(path),
+                "{}",
+                record.text
+            );
+        }
+    }
+    assert_eq!(last_digest(&ticks), last_digest(&straight_ticks));
+    let [mut one, mut other] =
+        [&ticks, &straight_ticks].map(|t| t[t.len() - 1].get("/frames").clone());
+    for ledger in [&mut one, &mut other] {
+        // Depends on when windows were forgotten.
+        ledger["expired"].take();
+    }
+    assert_eq!(one, other);
+}
