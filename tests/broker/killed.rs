@@ -3,7 +3,7 @@
 
 use crate::support::broker::Broker;
 use crate::support::process::Service;
-use crate::world::{Frame, Job, NOON, Published, SOON, bad, seen};
+use crate::world::{Frame, Job, NOON, Published, SOON, bad, seen, stop};
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use tempfile::TempDir;
@@ -130,42 +130,85 @@ fn killed_twenty_times_it_says_what_it_would_have_said() {
         die(&job, &state, run);
     }
     job.send(&part(20));
-    let mut end: Vec<_> = options(&state, "2").into();
-    job.run_to_end(&end);
-    // The same without an accident.
+    job.run_to_end(&options(&state, "2"));
+    assert_as_without_an_accident(&job, &directory);
+    let (_, repeated) = last_words(&job.window_records().up_to_now());
+    assert!(repeated > 0, "after some of the deaths finals come again");
+}
+
+/// An end of input closes windows and settles what waits, for the records alone.
+#[test]
+fn an_end_of_input_now_and_then_changes_nothing_in_the_end() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "ends", 3);
+    let directory = TempDir::new().expect("a directory");
+    let state = directory.path().join("state").display().to_string();
+    // Now and then there are too few frames for a clock, and once none.
+    for (run, frames) in [5, 1_440, 0, 20, 700, 3, 1_440, 1_200]
+        .into_iter()
+        .enumerate()
+    {
+        job.send(&part(run as u32)[..frames]);
+        job.run_to_end(&options(&state, THREADS[run % THREADS.len()]));
+    }
+    assert_as_without_an_accident(&job, &directory);
+}
+
+#[test]
+fn told_to_stop_and_started_again_it_goes_on_where_it_was() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "stops", 3);
+    let directory = TempDir::new().expect("a directory");
+    let state = directory.path().join("state").display().to_string();
+    for run in 0..6 {
+        job.send(&part(run));
+        let mut service = Service::spawn(job.command(&options(&state, "2")));
+        let known = ["going on from", "\"reading\""][usize::from(run == 0)];
+        service.stderr_line(known, SOON);
+        stop(&mut service);
+    }
+    job.run_to_end(&options(&state, "2"));
+    assert_as_without_an_accident(&job, &directory);
+    let (_, repeated) = last_words(&job.window_records().up_to_now());
+    assert_eq!(repeated, 0, "who stops in good order says nothing twice");
+}
+
+/// What was said in the end is what one run over the same frames says.
+fn assert_as_without_an_accident(job: &Job, directory: &TempDir) {
     let straight = Job {
-        stats: "killed-straight".to_owned(),
-        windows: "killed-straight-windows".to_owned(),
+        stats: format!("{}-straight", job.stats),
+        windows: format!("{}-straight-windows", job.stats),
         ..job.clone()
     };
-    let other_state = path("other");
-    end[1] = &other_state;
-    straight.run_to_end(&end);
+    let state = directory.path().join("straight").display().to_string();
+    straight.run_to_end(&options(&state, "1"));
     let (ticks, windows) = job.published();
     let (straight_ticks, straight_windows) = straight.published();
-    let (found, repeated) = last_words(&windows);
+    let (found, _) = last_words(&windows);
     let (expected, _) = last_words(&straight_windows);
-    assert!(repeated > 0, "after some of the deaths finals come again");
-    assert_eq!(
-        found.keys().collect::<Vec<_>>(),
-        expected.keys().collect::<Vec<_>>()
-    );
+    let keys =
+        |words: &BTreeMap<(String, i64), Published>| words.keys().cloned().collect::<Vec<_>>();
+    assert_eq!(keys(&found), keys(&expected));
     for (window, record) in &found {
-        for path in ["/users", "/lo", "/hi", "/frames", "/late"] {
-            assert_eq!(
-                record.int(path),
-                expected[window].int(path),
-                "{}",
-                record.text
-            );
-        }
+        let numbers =
+            |r: &Published| ["/users", "/lo", "/hi", "/frames", "/late"].map(|p| r.int(p));
+        assert_eq!(
+            numbers(record),
+            numbers(&expected[window]),
+            "{}",
+            record.text
+        );
     }
     assert_eq!(last_digest(&ticks), last_digest(&straight_ticks));
-    let [mut one, mut other] =
-        [&ticks, &straight_ticks].map(|t| t[t.len() - 1].get("/frames").clone());
-    for ledger in [&mut one, &mut other] {
+    let ledger = |ticks: &[Published]| {
+        let mut ledger = ticks[ticks.len() - 1].get("/frames").clone();
         // Depends on when windows were forgotten.
         ledger["expired"].take();
-    }
-    assert_eq!(one, other);
+        ledger
+    };
+    assert_eq!(ledger(&ticks), ledger(&straight_ticks));
 }

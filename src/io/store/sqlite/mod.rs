@@ -60,7 +60,13 @@ impl SqliteStore {
     /// When another process has it, when it is not a state of ours or not for this run, or when the system does not let
     /// it be read or written.
     pub fn open(directory: &Path, identity: Identity) -> Result<Self, StoreError> {
-        fs::create_dir_all(directory).map_err(|error| unavailable(directory, &error))?;
+        fs::create_dir_all(directory).map_err(|error| {
+            let text = format!(
+                "cannot make the directory {} for the state: {error}",
+                directory.display()
+            );
+            StoreError::Unavailable(text)
+        })?;
         let lock = lock::take(directory)?;
         let path = directory.join(FILE);
         let connection = connect(&path).map_err(|error| trouble(&path, &error))?;
