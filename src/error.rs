@@ -23,6 +23,9 @@ pub enum Failure {
     /// An output that cannot be written. Exit code 74.
     #[error("{0}")]
     Output(String),
+    /// Frames were gone before they were read. Exit code 76.
+    #[error("{0}")]
+    Gap(String),
     /// A state that is damaged, or not one for this run. Exit code 78.
     #[error("{0}")]
     State(String),
@@ -53,6 +56,7 @@ impl Failure {
             Self::Internal(_) => 70,
             Self::Output(_) => 74,
             Self::Taken(_) => 75,
+            Self::Gap(_) => 76,
             Self::State(_) => 78,
             Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
         })

@@ -18,6 +18,15 @@ pub enum Emit {
     Final,
 }
 
+/// What to do when frames are gone before they were read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum OnGap {
+    /// Stop, so that somebody may choose
+    Fail,
+    /// Go on behind the gap
+    Continue,
+}
+
 /// Count live from Kafka, and publish the counts to Kafka every 5 seconds
 ///
 /// Reads all partitions of the input topic and publishes two kinds of JSON records: to the output topic, every 5
@@ -124,6 +133,11 @@ pub struct RunArgs {
     /// Keep the state in this directory, so that a restart goes on where the last run was
     #[arg(long, value_name = "DIR", env = "HEADCOUNT_STATE", hide_env = true)]
     pub state: Option<PathBuf>,
+
+    /// When frames are gone that were not read: stop (exit code 76), or go on without them and say so in every record
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    #[arg(env = "HEADCOUNT_ON_GAP", hide_env = true)]
+    pub on_gap: OnGap,
 
     /// Time between two checkpoints of the state, 100ms to 1h; finals are published once they are in one
     #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]

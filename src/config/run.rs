@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::Counting;
 use super::kafka::{check_topic, choose, connection, topic_names};
 use crate::cli::duration::parse_duration;
-use crate::cli::run::{Emit, RunArgs};
+use crate::cli::run::{Emit, OnGap, RunArgs};
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
@@ -45,6 +45,8 @@ pub struct RunConfig {
     pub max_skew_s: u32,
     /// Where the state is kept, if anywhere.
     pub state: Option<StateConfig>,
+    /// Whether to go on when frames are gone before they were read.
+    pub skips_gaps: bool,
     /// Where to start.
     pub from: From,
     /// Whether the run ends at the high watermarks of its start.
@@ -181,6 +183,7 @@ impl RunConfig {
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
             state: state(args)?,
+            skips_gaps: args.on_gap == OnGap::Continue,
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end,
             counting,

@@ -81,6 +81,8 @@ struct Partition {
     from_zero: bool,
     /// Before this offset frames were lost.
     lost_before: i64,
+    /// How many offsets were lost, where any frames were.
+    lost: Option<u64>,
     next_offset: i64,
     /// Whether it is known to hold frames that were not delivered yet.
     unread: bool,
@@ -155,6 +157,7 @@ impl Admission {
             since: None,
             from_zero: start_offset == 0,
             lost_before: 0,
+            lost: None,
             next_offset: start_offset,
             unread,
             idle: false,
@@ -371,6 +374,9 @@ impl Admission {
     /// from, so it is whole only from its next counted frame on, and until then no window is complete.
     pub fn gap(&mut self, partition: PartitionIndex, next_offset: i64) {
         let partition = &mut self.partitions[partition];
+        // Where it was made anew, nobody knows how many.
+        let offsets = next_offset.saturating_sub(partition.next_offset).max(0);
+        *partition.lost.get_or_insert(0) += offsets.cast_unsigned();
         partition.next_offset = next_offset;
         partition.from_zero = false;
         partition.lost_before = next_offset;
@@ -415,6 +421,7 @@ impl Admission {
                 event_watermark: self.watermark,
                 since: self.since(),
                 ahead: self.ahead(),
+                lost: self.lost(),
                 ledger: self.ledger.clone(),
                 offsets: self.partitions.iter().map(|p| p.next_offset).collect(),
                 windows: collected.windows,
@@ -453,6 +460,12 @@ impl Admission {
             (by > self.rules.clock.max_jump_s).then_some((i, by))
         });
         ahead.collect()
+    }
+
+    /// Partitions of which frames were lost, and how many offsets.
+    fn lost(&self) -> Vec<(PartitionIndex, u64)> {
+        let partitions = self.partitions.iter().enumerate();
+        partitions.filter_map(|(i, p)| Some((i, p.lost?))).collect()
     }
 
     fn completeness(&self) -> Completeness {

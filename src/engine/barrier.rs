@@ -122,6 +122,8 @@ pub struct Snapshot {
     pub since: Option<EventTime>,
     /// Partitions whose clock is ahead of most others', by index, and by how many seconds.
     pub ahead: Vec<(usize, u32)>,
+    /// Partitions of which frames were lost, by index, and how many offsets.
+    pub lost: Vec<(usize, u64)>,
     /// What became of every frame.
     pub ledger: Ledger,
     /// The next offset of each partition, by its index: all before it are reflected.

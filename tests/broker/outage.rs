@@ -220,7 +220,7 @@ fn frames_deleted_before_they_were_read_leave_no_final_behind() {
     };
     let job = Job::with_topic(broker.address(), "deleted", 2);
     job.send(&[seen(0, "Ada", NOON), seen(1, "Bob", NOON)]);
-    let mut service = job.start(&["--every", "500ms"]);
+    let mut service = job.start(&["--on-gap", "continue", "--every", "500ms"]);
     let mut ticks = job.ticks();
     ticks.until("both frames", |tick| tick.reflected() == 2);
     service.signal("STOP");
@@ -241,7 +241,8 @@ fn frames_deleted_before_they_were_read_leave_no_final_behind() {
         .map(|minute| seen(0, "Ada", NOON + minute * 60))
         .collect();
     job.send(&again);
-    ticks.until("what came later", |tick| tick.reflected() == 182 + 7 + 12);
+    let tick = ticks.until("what came later", |tick| tick.reflected() == 182 + 7 + 12);
+    assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 180}));
     stop(&mut service);
     let (_, windows) = job.published();
     assert_provisional(&windows, NOON + 60, NOON + 5 * 60);
@@ -262,7 +263,7 @@ fn a_topic_made_anew_is_read_on_and_the_gap_is_told() {
     let job = Job::with_topic(broker.address(), "anew", 1);
     let old: Vec<_> = (0..100).map(|n| seen(0, n, NOON + n)).collect();
     job.send(&old);
-    let mut service = job.start(&["--every", "500ms"]);
+    let mut service = job.start(&["--on-gap", "continue", "--every", "500ms"]);
     let mut ticks = job.ticks();
     ticks.until("the old frames", |tick| tick.reflected() == 100);
     delete_topic(&job.address, &job.topic);
@@ -276,6 +277,7 @@ fn a_topic_made_anew_is_read_on_and_the_gap_is_told() {
         tick.reflected() == 30 && tick.int("/frames/read") == 130
     });
     assert_eq!(tick.int("/users_last_day"), 100);
+    assert_eq!(tick.int("/source/lost/0"), 0, "nobody knows");
     stop(&mut service);
     let (_, windows) = job.published();
     assert_provisional(&windows, NOON + 60, NOON + 150);
@@ -284,4 +286,50 @@ fn a_topic_made_anew_is_read_on_and_the_gap_is_told() {
         finals.contains_key(&("minute".to_owned(), i64::from(NOON) + 180)),
         "{finals:?}"
     );
+}
+
+/// Without a word from somebody who knows, frames that are gone end the run; nothing of what was counted is lost by that.
+#[test]
+fn frames_that_are_gone_stop_it_until_it_is_told_to_go_on_without_them() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "gone", 1);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let state = directory.path().display().to_string();
+    let options = ["--every", "200ms", "--state", &state];
+    let first: Vec<_> = (0..50).map(|n| seen(0, n, NOON + n)).collect();
+    job.send(&first);
+    job.run_to_end(&options);
+    let lost: Vec<_> = (0..30).map(|n| seen(0, n, NOON + 60 + n)).collect();
+    let rest: Vec<_> = (0..200).map(|n| seen(0, n, NOON + 120 + n)).collect();
+    job.send(&[lost, rest].concat());
+    delete_records(&job.address, &job.topic, 0, 80);
+    for _ in 0..2 {
+        let mut service = Service::spawn(job.command(&options));
+        let status = service.wait(SOON);
+        let stderr = service.stderr();
+        assert_eq!(status.code(), Some(76), "{stderr}");
+        assert!(
+            stderr.contains("offset 50 was to be next, and it begins at 80"),
+            "{stderr}"
+        );
+        assert!(stderr.contains("--on-gap continue"), "{stderr}");
+    }
+    job.run_to_end(&[&options[..], &["--on-gap", "continue"]].concat());
+    let (ticks, windows) = job.published();
+    let tick = ticks.last().expect("a tick");
+    assert_eq!(tick.int("/frames/counted"), 250);
+    assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 30}));
+    let whole = |start: u32| ("minute".to_owned(), i64::from(NOON + start));
+    let of = |window| windows.iter().rfind(|r| r.window() == window).expect("one");
+    assert_eq!(of(whole(180)).str("/state"), "final");
+    assert_eq!(of(whole(180)).int("/frames"), 60);
+    // What was closed by the end of the first run is revised, and says that frames may be missing.
+    let day = windows
+        .iter()
+        .rfind(|r| r.window().0 == "day")
+        .expect("one");
+    assert_eq!((day.str("/state"), day.int("/frames")), ("revised", 250));
+    assert_eq!(*day.get("/complete"), false);
 }

@@ -19,6 +19,7 @@ impl Partition {
         saved
             .reading
             .extend_from_slice(&self.lost_before.to_le_bytes());
+        put_second(&mut saved.reading, self.lost.map(u64::cast_signed));
         saved
     }
 
@@ -30,6 +31,7 @@ impl Partition {
             since: reading.time()?,
             from_zero: reading.bool()?,
             lost_before: reading.i64()?,
+            lost: reading.second()?.map(i64::cast_unsigned),
             next_offset: saved.next_offset,
             // Until it is known that it is not: the watermark must not go on without it.
             unread: true,

@@ -79,6 +79,9 @@ pub struct SourceRecord {
     /// Partitions whose clock is ahead of most others', and by how many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<Pairs<String, u32>>,
+    /// Partitions of which frames were lost, and how many offsets.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lost: Option<Pairs<String, u64>>,
 }
 
 /// What a service adds to its records and a finished input does not have: these depend on when it ran.
@@ -431,16 +434,20 @@ impl Recorder {
 
     fn source(&self, snapshot: &Snapshot, partitions: &[String]) -> SourceRecord {
         let offsets = partitions.iter().cloned();
-        let ahead = snapshot.ahead.iter();
-        let ahead =
-            ahead.filter_map(|(index, by_s)| Some((partitions.get(*index)?.clone(), *by_s)));
-        let ahead = Some(Pairs(ahead.collect())).filter(|ahead: &Pairs<_, _>| !ahead.0.is_empty());
         SourceRecord {
             topic: self.service.as_ref().map(|s| s.topic.clone()),
             offsets: Pairs(offsets.zip(snapshot.offsets.iter().copied()).collect()),
-            ahead,
+            ahead: named(&snapshot.ahead, partitions),
+            lost: named(&snapshot.lost, partitions),
         }
     }
+}
+
+/// What is known of some partitions, by name, if there are any.
+fn named<T: Copy>(known: &[(usize, T)], partitions: &[String]) -> Option<Pairs<String, T>> {
+    let known = known.iter();
+    let named = known.filter_map(|(index, what)| Some((partitions.get(*index)?.clone(), *what)));
+    Some(Pairs(named.collect())).filter(|named: &Pairs<_, _>| !named.0.is_empty())
 }
 
 /// The key of a window's record. A provisional one has a key of its own, so that compaction never lets it take the

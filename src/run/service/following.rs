@@ -200,6 +200,7 @@ impl Run<'_> {
         let was_made_anew = offsets_when_asked
             .get(index)
             .is_some_and(|then| *then > high);
+
         if expected >= low && !was_made_anew {
             return match lost_place {
                 true => self.source.go_on_at(index, expected),
@@ -213,6 +214,16 @@ impl Run<'_> {
             found: low,
         }
         .emit();
+        if !self.config.skips_gaps {
+            let what = if was_made_anew || expected > high {
+                "was made anew"
+            } else {
+                "has lost frames before they were read"
+            };
+            return Err(Failure::Gap(format!(
+                "partition {name} {what}: offset {expected} was to be next, and it begins at {low}; --on-gap continue goes on without them, and every record says so"
+            )));
+        }
         self.driver.admission.gap(index, low);
         self.source.go_on_at(index, low)
     }

@@ -165,6 +165,8 @@ impl Run<'_> {
             self.driver.admission.close(index);
         }
         // It is perhaps not there any more.
-        self.go_on(surveyed, &[], false)
+        let mut offsets_then = vec![0; index];
+        offsets_then.push(next);
+        self.go_on(surveyed, &offsets_then, false)
     }
 }
