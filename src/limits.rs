@@ -270,6 +270,8 @@ pub const CHECKPOINT_MAX_MS: u64 = 3_600_000;
 pub const COMMIT_TRIES_MAX: usize = 30;
 /// Between two of these tries, in milliseconds.
 pub const COMMIT_RETRY_MS: u64 = 2_000;
+/// How often a copy of the state is put aside while it is written, in milliseconds.
+pub const COPY_EVERY_MS: u64 = 3_600_000;
 /// How long a reader of the state waits for a lock of its writer, in milliseconds.
 pub const STATE_BUSY_MS: u64 = 10_000;
 /// Pages of the state that a connection keeps in memory, in KiB.

@@ -9,6 +9,7 @@ pub mod generate;
 pub mod kafka;
 pub mod replay;
 pub mod run;
+pub mod state;
 pub mod top;
 
 use clap::{Parser, Subcommand, ValueEnum};
@@ -84,5 +85,6 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     Replay(Box<replay::ReplayArgs>),
     Top(top::TopArgs),
+    State(state::StateArgs),
     Demo(demo::DemoArgs),
 }

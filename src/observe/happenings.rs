@@ -284,6 +284,24 @@ impl Resumed {
     }
 }
 
+/// The state could not be copied.
+#[derive(Debug)]
+pub struct NoCopyKept<'a> {
+    /// Why, in the system's words.
+    pub why: &'a str,
+}
+
+impl NoCopyKept<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        warn!(
+            why,
+            "no copy of the state was put aside; the state itself is well"
+        );
+    }
+}
+
 /// A checkpoint could not be written.
 #[derive(Debug)]
 pub struct StateNotWritten<'a> {

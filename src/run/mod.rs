@@ -15,6 +15,7 @@ pub mod service;
 pub mod set_aside;
 pub mod signals;
 mod skew;
+pub mod state;
 mod stdout_sink;
 pub mod top;
 mod viewing;

@@ -2,10 +2,12 @@
 //! prove it.
 
 use crate::support::broker::Broker;
-use crate::support::process::Service;
+use crate::support::process::{Service, headcount, run_ok};
 use crate::world::{Frame, Job, NOON, Published, SOON, bad, seen, stop};
+use serde_json::Value;
 use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
 use tempfile::TempDir;
 
 const SIGABRT: i32 = 6;
@@ -177,6 +179,28 @@ fn told_to_stop_and_started_again_it_goes_on_where_it_was() {
     assert_eq!(repeated, 0, "who stops in good order says nothing twice");
 }
 
+/// The state holds what its last tick said.
+fn assert_verified(state: &Path, ticks: &[Published]) {
+    let mut verify = headcount();
+    verify
+        .args(["state", "verify", "--format", "json"])
+        .arg(state);
+    let (found, _) = run_ok(verify, b"");
+    let found: Value = serde_json::from_str(&found).expect("JSON");
+    assert_eq!(found["state_digest"], last_digest(ticks).as_str());
+    let mut show = headcount();
+    show.args(["state", "show", "--format", "json"]).arg(state);
+    let (shown, _) = run_ok(show, b"");
+    let shown: Value = serde_json::from_str(&shown).expect("JSON");
+    assert_eq!(shown["unpublished"], 0, "all of it was taken");
+    let tick = ticks.last().expect("one");
+    for (partition, offset) in tick.offsets() {
+        let name = format!("{}/{partition}", tick.str("/job"));
+        assert_eq!(found["offsets"][&name], offset);
+        assert_eq!(shown["partitions"][&name]["next_offset"], offset);
+    }
+}
+
 /// What was said in the end is what one run over the same frames says.
 fn assert_as_without_an_accident(job: &Job, directory: &TempDir) {
     let straight = Job {
@@ -204,6 +228,7 @@ fn assert_as_without_an_accident(job: &Job, directory: &TempDir) {
         );
     }
     assert_eq!(last_digest(&ticks), last_digest(&straight_ticks));
+    assert_verified(&directory.path().join("state"), &ticks);
     let ledger = |ticks: &[Published]| {
         let mut ledger = ticks[ticks.len() - 1].get("/frames").clone();
         // Depends on when windows were forgotten.

@@ -151,3 +151,33 @@ fn a_row_that_came_back_or_is_missing_is_seen() {
         );
     }
 }
+
+#[test]
+fn the_copy_that_was_put_aside_takes_the_place_of_a_damaged_state() {
+    let directory = tempdir();
+    let path = |name: &str| directory.path().join(name);
+    let mut store = reopen(directory.path());
+    let mut commits = Commits::new(3, 6);
+    (0..9).for_each(|_| store.commit(&commits.next()).unwrap());
+    let copied = sorted(store.load().unwrap());
+    store.keep_copy().unwrap();
+    (0..9).for_each(|_| store.commit(&commits.next()).unwrap());
+    assert_ne!(sorted(store.load().unwrap()), copied);
+    drop(store);
+    let mut bytes = fs::read(path("state.sqlite")).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle..].fill(0x55);
+    fs::write(path("state.sqlite"), &bytes).unwrap();
+    let refused = open(directory.path()).and_then(|mut store| store.load());
+    let Err(StoreError::Damaged(why)) = refused else {
+        panic!("{refused:?}");
+    };
+    assert!(why.contains("previous.sqlite in its place"), "{why}");
+    assert_eq!(
+        fs::read(path("state.sqlite")).unwrap(),
+        bytes,
+        "it is left alone"
+    );
+    fs::rename(path("previous.sqlite"), path("state.sqlite")).unwrap();
+    assert_eq!(sorted(reopen(directory.path()).load().unwrap()), copied);
+}

@@ -1,7 +1,7 @@
 //! The admission's state as bytes and back (docs/FORMAT.md, *State*).
 
 use super::{Admission, Partition, PartitionIndex, Rules};
-use crate::engine::calendar::WindowId;
+use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::{Damaged, Reader, put_second, put_time};
 use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
 use crate::engine::clock::PartitionClock;
@@ -62,6 +62,9 @@ impl Admission {
         put_time(rest, self.first_clock);
         rest.extend_from_slice(&self.catalog.next_seq().to_le_bytes());
         self.ledger.write_expired(rest);
+        for retention_s in self.rules.retention_s {
+            rest.extend_from_slice(&retention_s.to_le_bytes());
+        }
         saved
     }
 
@@ -98,9 +101,30 @@ impl Admission {
         restored.first_clock = rest.time()?;
         restored.catalog.restore(rest.u64()?, windows)?;
         restored.ledger.read_expired(&mut rest)?;
+        for _ in Period::ALL {
+            // That of the run that saved it: what it forgot since is gone, and what this one keeps longer begins now.
+            rest.i64()?;
+        }
         rest.check(restored.is_sound())?;
         rest.end()?;
         Ok(restored)
+    }
+
+    /// For how long the run that saved this kept windows, see [`Rules::retention_s`].
+    ///
+    /// # Errors
+    ///
+    /// When no admission can have saved it.
+    pub fn saved_retention_s(saved: &SavedAdmission) -> Result<[i64; Period::ALL.len()], Damaged> {
+        let bytes = size_of::<[i64; Period::ALL.len()]>();
+        let from = saved.rest.len().checked_sub(bytes);
+        let damaged = Damaged("what is known of time");
+        let mut last = Reader::new(&saved.rest[from.ok_or(damaged)?..], damaged.0);
+        let mut retention_s = [0; Period::ALL.len()];
+        for retention_s in &mut retention_s {
+            *retention_s = last.i64()?;
+        }
+        Ok(retention_s)
     }
 
     fn is_sound(&self) -> bool {

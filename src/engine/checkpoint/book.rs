@@ -7,6 +7,7 @@ use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 use super::codec::put_len;
 use super::{SavedAdmission, SavedPart, SavedPartition, SavedSketches, SavedStretch, SavedWindow};
 use crate::engine::calendar::{Period, WindowId};
+use crate::engine::frame::EventTime;
 use crate::engine::shard::Shelf;
 use crate::engine::sketch::{Precision, canonical};
 use crate::limits::PAGES;
@@ -126,8 +127,11 @@ impl Book {
             sketches: whole,
             stretches: sketches.stretches,
         };
-        let since = admission.greatest_clock.map(i64::from);
-        let digest = self.digest(&changes, since);
+        let digest = self.digest(
+            &changes.partitions,
+            &changes.ledger,
+            admission.greatest_clock,
+        );
         Ok((changes, digest))
     }
 
@@ -154,10 +158,19 @@ impl Book {
         Ok(whole)
     }
 
-    fn digest(&self, changes: &Changes, greatest_clock: Option<i64>) -> StateDigest {
+    /// The digest of what was entered, with these partitions by name and this ledger. `greatest_clock` is that of the
+    /// partitions' clocks.
+    #[must_use]
+    pub fn digest(
+        &self,
+        partitions: &[(String, SavedPartition)],
+        ledger: &[u8],
+        greatest_clock: Option<EventTime>,
+    ) -> StateDigest {
+        let greatest_clock = greatest_clock.map(i64::from);
         let mut hash = Xxh3::new();
         let mut bytes = vec![self.precision.bits()];
-        let mut partitions: Vec<_> = changes.partitions.iter().collect();
+        let mut partitions: Vec<_> = partitions.iter().collect();
         partitions.sort_unstable_by_key(|(name, _)| name);
         put_len(&mut bytes, partitions.len());
         for (name, partition) in partitions {
@@ -167,7 +180,7 @@ impl Book {
             put_len(&mut bytes, partition.clock.len());
             bytes.extend_from_slice(&partition.clock);
         }
-        bytes.extend_from_slice(&changes.ledger);
+        bytes.extend_from_slice(ledger);
         hash.update(&bytes);
         for ((page, rank), stretch) in &self.stretches {
             hash.update(&(*page as u16).to_le_bytes());

@@ -5,6 +5,7 @@
 //!
 //! Invariant: what is read back writes the same bytes again.
 
+pub mod audit;
 pub mod book;
 pub mod codec;
 

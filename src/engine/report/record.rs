@@ -54,7 +54,9 @@ pub struct LedgerRecord {
 }
 
 impl LedgerRecord {
-    fn new(ledger: &Ledger) -> Self {
+    /// A ledger as records show it.
+    #[must_use]
+    pub fn new(ledger: &Ledger) -> Self {
         Self {
             read: ledger.read,
             counted: ledger.counted,

@@ -102,6 +102,10 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn keep_copy(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
     fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
         Ok(Box::new(MemoryShelf(Arc::clone(&self.sketches))))
     }

@@ -19,6 +19,9 @@ pub enum StoreError {
     /// Another process has it.
     #[error("{0}")]
     Locked(String),
+    /// There is none.
+    #[error("{0}")]
+    Missing(String),
     /// The system does not let it be read or written.
     #[error("{0}")]
     Unavailable(String),
@@ -29,6 +32,7 @@ impl From<StoreError> for Failure {
         match error {
             StoreError::Damaged(why) | StoreError::Foreign(why) => Self::State(why),
             StoreError::Locked(why) => Self::Taken(why),
+            StoreError::Missing(why) => Self::NoInput(why),
             StoreError::Unavailable(why) => Self::Output(why),
         }
     }
@@ -49,6 +53,13 @@ pub trait Store: Send {
     ///
     /// When it was not written; then all is as it was before.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
+
+    /// Puts a copy of what was committed aside, for the case that this is ever damaged.
+    ///
+    /// # Errors
+    ///
+    /// When there is none now; the one before it may be there.
+    fn keep_copy(&mut self) -> Result<(), StoreError>;
 
     /// Another door to the sketches that were written.
     ///

@@ -18,12 +18,14 @@ use crate::engine::checkpoint::{Commit, SavedAdmission, SavedSketches};
 use crate::engine::report::outbox::Outbox;
 use crate::engine::shard::Shelf;
 use crate::error::Failure;
+use crate::io::clock::Clock;
 use crate::io::store::{Store, StoreError};
 use crate::limits::{
-    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX, UNSAVED_FINALS_MAX,
+    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX,
+    UNSAVED_FINALS_MAX,
 };
 use crate::observe::failpoint::Failpoint;
-use crate::observe::happenings::StateNotWritten;
+use crate::observe::happenings::{NoCopyKept, StateNotWritten};
 
 const _: () = assert!(UNSAVED_FINALS_MAX < UNPUBLISHED_FINALS_MAX);
 
@@ -77,14 +79,31 @@ impl Keeper {
         mut store: Box<dyn Store>,
         book: Book,
         epoch: u64,
+        is_new: bool,
         saves: Saves,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let shelf = store.shelf()?;
         let (to_write, commits) = bounded::<Commit>(1);
         let (report, written) = bounded(1);
         // Not joined: a disk that hangs must not keep the process from ending.
         drop(spawn("state".to_owned(), move || {
+            // What was taken up is a good state, and stays one until something is written to it.
+            let mut copy_ms = if is_new {
+                clock.monotonic_ms() + COPY_EVERY_MS
+            } else {
+                0
+            };
             while let Ok(commit) = commits.recv() {
+                if clock.monotonic_ms() >= copy_ms {
+                    copy_ms = clock.monotonic_ms() + COPY_EVERY_MS;
+                    if let Err(error) = store.keep_copy() {
+                        NoCopyKept {
+                            why: &error.to_string(),
+                        }
+                        .emit();
+                    }
+                }
                 if report.send(write(&mut *store, &commit, &commits)).is_err() {
                     return;
                 }

@@ -45,7 +45,8 @@ pub(super) fn parts(
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
     let mut publisher = publisher(config, &connection, clock, &unpublished, epoch)?;
     if let Some(store) = store {
-        let keeper = Keeper::start(store, begun.book, epoch, saves.clone())?;
+        let (is_new, clock) = (begun.epoch == 0, Arc::clone(clock));
+        let keeper = Keeper::start(store, begun.book, epoch, is_new, saves.clone(), clock)?;
         publisher.keep(keeper, begun.records);
     }
     let (source, surveyor) =

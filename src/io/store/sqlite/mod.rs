@@ -5,6 +5,7 @@
 //! that changed, a row that came back and one that is missing are all seen before anything is counted. 3. One process
 //! has the directory.
 
+pub mod inspect;
 mod load;
 mod lock;
 mod rows;
@@ -35,6 +36,8 @@ const SCHEMA: &str = include_str!("schema.sql");
 const FILE: &str = "state.sqlite";
 /// zstd level of a saved sketch: level 1 packs a dense page to about 3.1 bits a register.
 const ZSTD_LEVEL: i32 = 1;
+/// A copy of the file as it was at the last start, or within the last hour.
+const PREVIOUS: &str = "previous.sqlite";
 
 /// What a state must agree on with the run that takes it up, as text by name.
 pub type Identity = BTreeMap<&'static str, String>;
@@ -99,7 +102,6 @@ impl SqliteStore {
             .connection
             .query_row(tables, [], |row| row.get(0))
             .map_err(|error| failed(&error))?;
-        let path = self.path.display();
         let was_made =
             lock::was_made(&self.lock).map_err(|error| unavailable(&self.path, &error))?;
         if application == 0 && version == 0 && tables == 0 {
@@ -110,22 +112,10 @@ impl SqliteStore {
             let noted = lock::note_made(&mut self.lock);
             return noted.map_err(|error| unavailable(&self.path, &error));
         }
-        if application != APPLICATION_ID && !was_made {
-            let text =
-                format!("{path} is not a state of headcount; name another directory with --state");
-            return Err(StoreError::Foreign(text));
+        if application != APPLICATION_ID && was_made {
+            return Err(damaged(&self.path, "its header is not as it was written"));
         }
-        if application == APPLICATION_ID && version > FORMAT_VERSION {
-            let text = format!(
-                "{path} has format {version}, this program reads {FORMAT_VERSION}; use the program that wrote it, or name another directory with --state"
-            );
-            return Err(StoreError::Foreign(text));
-        }
-        let schema = schema(&self.connection).map_err(|error| trouble(&self.path, &error))?;
-        let ours = schema_of_ours().map_err(|error| trouble(&self.path, &error))?;
-        if application != APPLICATION_ID || version != FORMAT_VERSION || schema != ours {
-            return Err(damaged(&self.path, "its tables are not as they were made"));
-        }
+        check_format(&self.connection, &self.path)?;
         // The program may write the file, but SQLite will not: it takes its header for that of another version.
         let is_readonly = self.connection.is_readonly("main").unwrap_or(true);
         if is_readonly && File::options().write(true).open(&self.path).is_ok() {
@@ -147,14 +137,7 @@ impl SqliteStore {
     }
 
     fn check_identity(&self) -> Result<(), StoreError> {
-        let read = || -> rusqlite::Result<BTreeMap<String, String>> {
-            let mut select = self
-                .connection
-                .prepare("SELECT name, value FROM identity")?;
-            let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-            rows.collect()
-        };
-        let found = read().map_err(|error| trouble(&self.path, &error))?;
+        let found = read_identity(&self.connection).map_err(|error| trouble(&self.path, &error))?;
         for (name, wanted) in &self.identity {
             let found = found.get(*name).map_or("", String::as_str);
             if found != wanted {
@@ -199,6 +182,25 @@ impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         self.write(commit)
             .map_err(|error| trouble(&self.path, &error))
+    }
+
+    fn keep_copy(&mut self) -> Result<(), StoreError> {
+        // All of it into the one file; the only writer is here, but a reader may be in the way.
+        let moved = "PRAGMA wal_checkpoint(TRUNCATE)";
+        let moved = self.connection.query_row(moved, [], |row| row.get(0));
+        let is_busy: bool = moved.map_err(|error| trouble(&self.path, &error))?;
+        if is_busy {
+            let text = format!("the state {} is being read", self.path.display());
+            return Err(StoreError::Unavailable(text));
+        }
+        let copy = || -> std::io::Result<()> {
+            let previous = self.path.with_file_name(PREVIOUS);
+            let unfinished = previous.with_extension("unfinished");
+            fs::copy(&self.path, &unfinished)?;
+            File::open(&unfinished)?.sync_all()?;
+            fs::rename(&unfinished, &previous)
+        };
+        copy().map_err(|error| unavailable(&self.path.with_file_name(PREVIOUS), &error))
     }
 
     fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
@@ -370,6 +372,38 @@ fn write_head(to: &Transaction<'_>, commit: &Commit, total: i64) -> rusqlite::Re
     Ok(())
 }
 
+/// Refuses a file that is not a state, or one of another version, or whose tables are not as they were made.
+fn check_format(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let number = |pragma| {
+        let read = connection.pragma_query_value(None, pragma, |row| row.get(0));
+        read.map_err(|error| trouble(path, &error))
+    };
+    let (application, version): (i32, i32) = (number("application_id")?, number("user_version")?);
+    let shown = path.display();
+    if application != APPLICATION_ID {
+        let text = format!("{shown} is not a state of headcount; name another directory");
+        return Err(StoreError::Foreign(text));
+    }
+    if version > FORMAT_VERSION {
+        let text = format!(
+            "{shown} has format {version}, this program reads {FORMAT_VERSION}; use the program that wrote it, or name another directory"
+        );
+        return Err(StoreError::Foreign(text));
+    }
+    let found = schema(connection).map_err(|error| trouble(path, &error))?;
+    let ours = schema_of_ours().map_err(|error| trouble(path, &error))?;
+    if version != FORMAT_VERSION || found != ours {
+        return Err(damaged(path, "its tables are not as they were made"));
+    }
+    Ok(())
+}
+
+fn read_identity(connection: &Connection) -> rusqlite::Result<BTreeMap<String, String>> {
+    let mut select = connection.prepare("SELECT name, value FROM identity")?;
+    let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
+}
+
 /// What the tables of a file were made by.
 fn schema(of: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = of.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
@@ -409,8 +443,18 @@ fn unavailable(path: &Path, error: &std::io::Error) -> StoreError {
 }
 
 fn damaged(path: &Path, why: &str) -> StoreError {
+    let previous = path.with_file_name(PREVIOUS);
+    let what_to_do = if previous.is_file() && previous != path {
+        format!(
+            "put {} in its place, and what came since is counted again",
+            previous.display()
+        )
+    } else {
+        "put a copy in its place, or name another directory and count from the topic again"
+            .to_owned()
+    };
     StoreError::Damaged(format!(
-        "the state {} is damaged ({why}); nothing was changed in it: put a copy back, or move it away and count from the topic again",
+        "the state {} is damaged ({why}); nothing was changed in it: {what_to_do}",
         path.display()
     ))
 }

@@ -1,0 +1,165 @@
+//! `headcount state`: looks into a state at rest, or one that a service has.
+
+use std::io::Write;
+use std::path::Path;
+
+use jiff::tz::TimeZone;
+use serde_json::{Map, Value, json};
+
+use crate::cli::state::{StateArgs, StateCommand, StateDirectory, StateFormat};
+use crate::engine::calendar::{Calendar, Period};
+use crate::engine::checkpoint::audit::{Audit, audit, audit_sketches};
+use crate::engine::checkpoint::{Loaded, SavedStage};
+use crate::engine::report::record::LedgerRecord;
+use crate::engine::sketch::Precision;
+use crate::error::Failure;
+use crate::io::store::sqlite::inspect::Inspected;
+
+/// Does what it is told and prints what it finds.
+///
+/// # Errors
+///
+/// A state that is not there, damaged, or of another version; an output that cannot be written.
+pub fn run(args: &StateArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    let (found, format) = match &args.command {
+        StateCommand::Show(of) => (show(&open(of)?), of.format),
+        StateCommand::Verify(of) => (verify(open(of)?, &of.directory)?, of.format),
+        StateCommand::Digest(of) => (digest(&open(of)?), of.format),
+    };
+    let written = match format {
+        StateFormat::Json => writeln!(out, "{found}"),
+        StateFormat::Text => print_text(&found, "", out),
+    };
+    written.map_err(|error| Failure::writing("standard output", &error))
+}
+
+/// A state that was read, and found to be one.
+struct Open {
+    inspected: Inspected,
+    loaded: Loaded,
+    audit: Audit,
+    precision: Precision,
+    calendar: Calendar,
+}
+
+fn open(of: &StateDirectory) -> Result<Open, Failure> {
+    let mut inspected = Inspected::open(&of.directory)?;
+    let Some(loaded) = inspected.load()? else {
+        let directory = of.directory.display();
+        return Err(Failure::NoInput(format!(
+            "the state in {directory} is empty: nothing was counted yet"
+        )));
+    };
+    let strange = |what: &str| Failure::State(format!("the state names no valid {what}"));
+    let precision = inspected.identity("precision").and_then(|p| p.parse().ok());
+    let precision = precision.and_then(Precision::new);
+    let precision = precision.ok_or_else(|| strange("precision"))?;
+    let zone = inspected.identity("timezone").unwrap_or_default();
+    let zone = (TimeZone::get(zone).map_err(|_| strange("time zone"))?, zone);
+    let calendar = Calendar::new(zone.0, zone.1);
+    let audit = audit(&loaded, precision, &calendar);
+    Ok(Open {
+        audit: audit.map_err(|damaged| Failure::State(damaged.to_string()))?,
+        precision,
+        calendar,
+        inspected,
+        loaded,
+    })
+}
+
+fn offsets(of: &Open) -> Value {
+    let partitions = of.loaded.names.iter().zip(&of.loaded.admission.partitions);
+    let offsets = partitions.map(|(name, p)| (name.clone(), p.next_offset.into()));
+    Value::Object(offsets.collect())
+}
+
+fn hex(digest: u128) -> String {
+    format!("{digest:032x}")
+}
+
+fn digest(of: &Open) -> Value {
+    json!({"state_digest": hex(of.loaded.digest.0), "offsets": offsets(of)})
+}
+
+fn verify(of: Open, directory: &Path) -> Result<Value, Failure> {
+    if of.audit.digest != of.loaded.digest {
+        return Err(Failure::State(format!(
+            "the state in {} has digest {}, and says {}: no run of this program has written it so",
+            directory.display(),
+            hex(of.audit.digest.0),
+            hex(of.loaded.digest.0)
+        )));
+    }
+    let mut shelf = of.inspected.shelf()?;
+    let sketches = audit_sketches(&of.loaded, of.precision, &mut *shelf).map_err(Failure::State)?;
+    Ok(json!({
+        "verified": true,
+        "state_digest": hex(of.loaded.digest.0),
+        "offsets": offsets(&of),
+        "sketches": sketches,
+    }))
+}
+
+fn show(of: &Open) -> Value {
+    let admission = &of.audit.admission;
+    let time = |second: Option<i64>| second.map(|at| of.calendar.rfc3339(at));
+    let mut partitions = Map::new();
+    for (i, name) in of.loaded.names.iter().enumerate() {
+        let partition = json!({
+            "next_offset": admission.next_offset(i),
+            "clock": time(admission.clock(i).map(i64::from)),
+            "pending": admission.pending(i),
+        });
+        partitions.insert(name.clone(), partition);
+    }
+    let mut windows = Map::new();
+    for period in Period::ALL {
+        let of_period = || {
+            of.loaded
+                .windows
+                .iter()
+                .filter(|(id, ..)| id.period == period)
+        };
+        let stage =
+            |is: fn(SavedStage) -> bool| of_period().filter(|(_, w, _)| is(w.stage)).count();
+        let counts = json!({
+            "open": stage(|s| s == SavedStage::Open),
+            "final": stage(|s| matches!(s, SavedStage::Final(..))),
+            "incomplete": stage(|s| s == SavedStage::Incomplete),
+        });
+        windows.insert(period.name().to_owned(), counts);
+    }
+    json!({
+        "job": of.inspected.identity("job"),
+        "topic": of.inspected.identity("topic"),
+        "precision": of.precision.bits(),
+        "timezone": of.calendar.name(),
+        "epoch": of.loaded.epoch,
+        "state_digest": hex(of.loaded.digest.0),
+        "watermark": time(admission.watermark()),
+        "partitions": partitions,
+        "frames": LedgerRecord::new(admission.ledger()),
+        "windows": windows,
+        "unpublished": of.loaded.records.len(),
+    })
+}
+
+/// Names and values, one a line; what belongs together is set in.
+fn print_text(value: &Value, indent: &str, out: &mut dyn Write) -> std::io::Result<()> {
+    let Value::Object(fields) = value else {
+        return writeln!(out, "{indent}{value}");
+    };
+    for (name, value) in fields {
+        match value {
+            Value::Object(inner) if inner.is_empty() => writeln!(out, "{indent}{name:<13} none")?,
+            Value::Object(_) => {
+                writeln!(out, "{indent}{name}")?;
+                print_text(value, &format!("{indent}  "), out)?;
+            }
+            Value::String(text) => writeln!(out, "{indent}{name:<13} {text}")?,
+            Value::Null => writeln!(out, "{indent}{name:<13} none")?,
+            other => writeln!(out, "{indent}{name:<13} {other}")?,
+        }
+    }
+    Ok(())
+}
