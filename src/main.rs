@@ -47,9 +47,6 @@ fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Run(mut args) => {
             add_environment(&mut args.kafka);
             let config = RunConfig::resolve(&args, env)?;
-            if config.state.is_none() && !config.exit_at_end {
-                observe::happenings::NothingSaved.emit();
-            }
             let stop = run::signals::stop_on_signals(false)?;
             let gauges = run::service::Gauges::default();
             run::service::run(&config, Arc::new(SystemClock::new()), &stop, &gauges)

@@ -118,6 +118,7 @@ impl DemoConfig {
             max_skew_s: 6 * 3_600,
             from: From::Earliest,
             state: None,
+            tells_unsaved: false,
             skips_gaps: false,
             exit_at_end: false,
             counting: self.counting.clone(),

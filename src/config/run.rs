@@ -45,6 +45,8 @@ pub struct RunConfig {
     pub max_skew_s: u32,
     /// Where the state is kept, if anywhere.
     pub state: Option<StateConfig>,
+    /// Whether the log should say that nothing is saved.
+    pub tells_unsaved: bool,
     /// Whether to go on when frames are gone before they were read.
     pub skips_gaps: bool,
     /// Where to start.
@@ -123,13 +125,7 @@ impl RunConfig {
         let topics = topic_names(&topic)?;
         let stats = choose(args.output.as_deref(), &env, "STATS_TOPIC", "stats");
         let output = output(&stats, args, &topics)?;
-        let job = args.job.clone().unwrap_or_else(|| topics.join(","));
-        if job.is_empty() || job.contains(['|', '\n']) {
-            return Err(Failure::Usage(
-                "--job must be a name without | and line breaks: it is part of the records' keys"
-                    .to_owned(),
-            ));
-        }
+        let (job, group) = job_and_group(args, &topics)?;
         let every_ms = args.every.as_millis() as u64;
         if !(TICK_MIN_MS..=TICK_MAX_MS).contains(&every_ms) {
             return Err(Failure::Usage("--every must be 100ms to 1h".to_owned()));
@@ -151,13 +147,6 @@ impl RunConfig {
         if output == OutputConfig::Stdout && !args.forget.is_empty() {
             return Err(Failure::Usage(
                 "--forget deletes from a topic; --output - has none".to_owned(),
-            ));
-        }
-        let group = args.group.clone();
-        let group = group.unwrap_or_else(|| format!("headcount-{job}"));
-        if group.is_empty() {
-            return Err(Failure::Usage(
-                "--group must be a name, not nothing".to_owned(),
             ));
         }
         Ok(Self {
@@ -183,12 +172,31 @@ impl RunConfig {
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
             state: state(args)?,
+            tells_unsaved: args.state.is_none() && !args.exit_at_end,
             skips_gaps: args.on_gap == OnGap::Continue,
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end,
             counting,
         })
     }
+}
+
+fn job_and_group(args: &RunArgs, topics: &[String]) -> Result<(String, String), Failure> {
+    let job = args.job.clone().unwrap_or_else(|| topics.join(","));
+    if job.is_empty() || job.contains(['|', '\n']) {
+        return Err(Failure::Usage(
+            "--job must be a name without | and line breaks: it is part of the records' keys"
+                .to_owned(),
+        ));
+    }
+    let group = args.group.clone();
+    let group = group.unwrap_or_else(|| format!("headcount-{job}"));
+    if group.is_empty() {
+        return Err(Failure::Usage(
+            "--group must be a name, not nothing".to_owned(),
+        ));
+    }
+    Ok((job, group))
 }
 
 fn state(args: &RunArgs) -> Result<Option<StateConfig>, Failure> {

@@ -21,6 +21,7 @@ use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
 use crate::io::source::kafka::KafkaSource;
+use crate::observe::happenings::NothingSaved;
 use crate::run::Stop;
 
 /// What the consumer loop works with.
@@ -68,6 +69,9 @@ pub(super) fn parts(
         driver.keep(saves.clone());
         Saving::new(state, saves, begun.places, clock.monotonic_ms())
     });
+    if config.tells_unsaved {
+        NothingSaved.emit();
+    }
     Ok(Parts {
         source,
         driver,
