@@ -328,6 +328,15 @@ impl Admission {
         }
     }
 
+    /// Notes that nobody can say any more whether there is something to read: no partition is idle until that is known
+    /// again, and time does not walk.
+    pub fn wake_all(&mut self) {
+        for partition in &mut self.partitions {
+            partition.idle = false;
+        }
+        self.advance_watermark();
+    }
+
     /// Whether every partition that may still deliver is idle, and there is a clock to walk on from.
     #[must_use]
     pub fn all_rest(&self) -> bool {

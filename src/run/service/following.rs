@@ -40,6 +40,8 @@ impl Run<'_> {
             Some((Ok(partitions), asked)) => {
                 if std::mem::take(&mut self.is_unreachable) {
                     ReachedAgain.emit();
+                    // What the brokers had to say meanwhile is heard only now.
+                    self.quiet.lose_touch(now_ms);
                 }
                 self.look_for_quiet(&partitions, &asked);
                 self.take_in(&partitions, &asked.offsets)?;

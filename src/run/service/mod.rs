@@ -391,6 +391,8 @@ impl Run<'_> {
 
     fn lose_touch(&mut self, why: &str) {
         self.quiet.lose_touch(self.clock.monotonic_ms());
+        // Time that had begun to walk stands still too: frames may come that nobody hears of.
+        self.driver.admission.wake_all();
         if !std::mem::replace(&mut self.is_unreachable, true) {
             Unreachable { why }.emit();
         }
