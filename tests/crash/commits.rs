@@ -52,6 +52,7 @@ fn window_id(dice: &mut Dice, range: usize) -> WindowId {
 }
 
 /// Makes checkpoints that could follow one another.
+#[derive(Clone)]
 pub struct Commits {
     dice: Dice,
     /// How many different windows there are of each period.

@@ -9,6 +9,12 @@
 #[allow(dead_code, reason = "the laws throw more kinds of dice")]
 mod dice;
 
+#[path = "../support/faulty_vfs.rs"]
+mod faulty_vfs;
+
 mod commits;
 mod damage;
+mod faults;
+mod lives;
+mod power;
 mod store;

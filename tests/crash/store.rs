@@ -9,7 +9,7 @@ use std::fs;
 use super::commits::{Commits, identity, open, reopen, tempdir};
 
 /// Which order rows come in is no matter.
-fn sorted(loaded: Option<Loaded>) -> Option<Loaded> {
+pub fn sorted(loaded: Option<Loaded>) -> Option<Loaded> {
     let mut loaded = loaded?;
     loaded.windows.sort_by_key(|(id, ..)| *id);
     loaded.stretches.sort_by_key(|s| (s.page, s.rank));

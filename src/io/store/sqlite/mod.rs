@@ -52,7 +52,7 @@ pub struct SqliteStore {
     total: i64,
     compressor: Compressor<'static>,
     /// Held for as long as this lives.
-    lock: File,
+    lock: Option<File>,
 }
 
 impl SqliteStore {
@@ -72,7 +72,27 @@ impl SqliteStore {
         })?;
         let lock = lock::take(directory)?;
         let path = directory.join(FILE);
-        let connection = connect(&path).map_err(|error| trouble(&path, &error))?;
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
+            | OpenFlags::SQLITE_OPEN_CREATE
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(&path, flags);
+        let connection = connection.map_err(|error| trouble(&path, &error))?;
+        Self::over(connection, path, identity, Some(lock))
+    }
+
+    /// Opens the state behind a connection, or makes one there; without a lock of ours whoever opened it sees to it that nobody
+    /// else does.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::open`].
+    pub fn over(
+        connection: Connection,
+        path: PathBuf,
+        identity: Identity,
+        lock: Option<File>,
+    ) -> Result<Self, StoreError> {
+        prepare(&connection).map_err(|error| trouble(&path, &error))?;
         let compressor = Compressor::new(ZSTD_LEVEL).map_err(|error| unavailable(&path, &error))?;
         let mut store = Self {
             path,
@@ -102,14 +122,14 @@ impl SqliteStore {
             .connection
             .query_row(tables, [], |row| row.get(0))
             .map_err(|error| failed(&error))?;
-        let was_made =
-            lock::was_made(&self.lock).map_err(|error| unavailable(&self.path, &error))?;
+        let was_made = self.lock.as_ref().map_or(Ok(false), lock::was_made);
+        let was_made = was_made.map_err(|error| unavailable(&self.path, &error))?;
         if application == 0 && version == 0 && tables == 0 {
             if was_made {
                 return Err(damaged(&self.path, "nothing is left of it"));
             }
             self.make().map_err(|error| trouble(&self.path, &error))?;
-            let noted = lock::note_made(&mut self.lock);
+            let noted = self.lock.as_mut().map_or(Ok(()), lock::note_made);
             return noted.map_err(|error| unavailable(&self.path, &error));
         }
         if application != APPLICATION_ID && was_made {
@@ -118,7 +138,10 @@ impl SqliteStore {
         check_format(&self.connection, &self.path)?;
         // The program may write the file, but SQLite will not: it takes its header for that of another version.
         let is_readonly = self.connection.is_readonly("main").unwrap_or(true);
-        if is_readonly && File::options().write(true).open(&self.path).is_ok() {
+        if is_readonly
+            && self.lock.is_some()
+            && File::options().write(true).open(&self.path).is_ok()
+        {
             return Err(damaged(&self.path, "its header is not as it was written"));
         }
         self.check_identity()
@@ -211,17 +234,17 @@ impl Store for SqliteStore {
     }
 }
 
-/// Sums of rows that a transaction writes, `None` where it deletes one.
+/// Sums of rows that a transaction writes, `None` where it deletes one. Of one that it writes twice the last counts.
 #[derive(Default)]
-struct Staged(Vec<(RowKey, Option<i64>)>);
+struct Staged(BTreeMap<RowKey, Option<i64>>);
 
 impl Staged {
     fn put(&mut self, key: RowKey, sum: i64) {
-        self.0.push((key, Some(sum)));
+        self.0.insert(key, Some(sum));
     }
 
     fn delete(&mut self, key: RowKey) {
-        self.0.push((key, None));
+        self.0.insert(key, None);
     }
 
     fn total(&self, sums: &BTreeMap<RowKey, i64>, mut total: i64) -> i64 {
@@ -341,7 +364,7 @@ fn write_outbox(
     commit: &Commit,
     staged: &mut Staged,
 ) -> rusqlite::Result<()> {
-    let mut put = to.prepare_cached("INSERT INTO outbox VALUES (?, ?, ?, ?, ?, ?)")?;
+    let mut put = to.prepare_cached("REPLACE INTO outbox VALUES (?, ?, ?, ?, ?, ?)")?;
     for record in &commit.records {
         let (sum, seq) = (sum_of_record(record), signed(record.seq));
         let (period, start) = (period_number(record.id), record.id.start);
@@ -417,16 +440,15 @@ fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {
     schema(&ours)
 }
 
-fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
-        | OpenFlags::SQLITE_OPEN_CREATE
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags)?;
-    connection.pragma_update(None, "journal_mode", "wal")?;
+fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // A commit is on the disk when it returns, whatever happens to the machine after it.
     connection.pragma_update(None, "synchronous", "full")?;
-    harden(&connection)?;
-    Ok(connection)
+    harden(connection)?;
+    // SQLite answers before it has changed the mode: only who asks on hears that it failed.
+    let mut change = connection.prepare("PRAGMA journal_mode = wal")?;
+    let mut rows = change.query([])?;
+    while rows.next()?.is_some() {}
+    Ok(())
 }
 
 /// What keeps a file that somebody has tampered with from doing more than being refused.
