@@ -242,7 +242,12 @@ fn frames_deleted_before_they_were_read_leave_no_final_behind() {
         .collect();
     job.send(&again);
     let tick = ticks.until("what came later", |tick| tick.reflected() == 182 + 7 + 12);
-    assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 180}));
+    // The fetch under way brought Ada's second frame, or did not.
+    assert!(
+        (180..=181).contains(&tick.int("/source/lost/0")),
+        "{}",
+        tick.text
+    );
     stop(&mut service);
     let (_, windows) = job.published();
     assert_provisional(&windows, NOON + 60, NOON + 5 * 60);
