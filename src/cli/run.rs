@@ -134,6 +134,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "DIR", env = "HEADCOUNT_STATE", hide_env = true)]
     pub state: Option<PathBuf>,
 
+    /// Stop before these offsets, such as 0:1500,1:1498 (partitions not named are not read); what waits stays waiting and
+    /// what is open stays open, so that the last tick can be compared with one of another run
+    #[arg(
+        long,
+        value_name = "PARTITION:OFFSET",
+        env = "HEADCOUNT_UNTIL",
+        hide_env = true,
+        value_delimiter = ',',
+        conflicts_with = "exit_at_end"
+    )]
+    pub until: Vec<String>,
+
     /// When frames are gone that were not read: stop (exit code 76), or go on without them and say so in every record
     #[arg(long, value_name = "WHAT", default_value = "fail")]
     #[arg(env = "HEADCOUNT_ON_GAP", hide_env = true)]

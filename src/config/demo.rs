@@ -121,6 +121,7 @@ impl DemoConfig {
             tells_unsaved: false,
             skips_gaps: false,
             exit_at_end: false,
+            until: None,
             counting: self.counting.clone(),
         }
     }

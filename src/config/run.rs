@@ -1,5 +1,6 @@
 //! The configuration of `run`.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use jiff::Timestamp;
@@ -51,11 +52,16 @@ pub struct RunConfig {
     pub skips_gaps: bool,
     /// Where to start.
     pub from: From,
-    /// Whether the run ends at the high watermarks of its start.
+    /// Whether the run ends at the high watermarks of its start, or before `until`.
     pub exit_at_end: bool,
+    /// Where the run stops in each partition, by its topic and number; partitions that are not there are not read.
+    pub until: Option<Ends>,
     /// How frames are counted.
     pub counting: Counting,
 }
+
+/// Offsets by topic, as its index among those that are read, and number of a partition.
+pub type Ends = BTreeMap<(usize, i32), i64>;
 
 /// Where the state is kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -143,6 +149,7 @@ impl RunConfig {
             Emit::Final => Emission::Finals,
         };
         let counting = Counting::resolve(&args.engine, emission, Period::all_bits())?;
+        let until = until(&args.until, &topics)?;
         let forget_after_s = forget(&args.forget, &counting)?;
         if output == OutputConfig::Stdout && !args.forget.is_empty() {
             return Err(Failure::Usage(
@@ -172,13 +179,43 @@ impl RunConfig {
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
             state: state(args)?,
-            tells_unsaved: args.state.is_none() && !args.exit_at_end,
+            tells_unsaved: args.state.is_none() && !args.exit_at_end && until.is_none(),
             skips_gaps: args.on_gap == OnGap::Continue,
             from: start(&args.from)?,
-            exit_at_end: args.exit_at_end,
+            exit_at_end: args.exit_at_end || until.is_some(),
+            until,
             counting,
         })
     }
+}
+
+/// Offsets by partition, named as records name them.
+fn until(given: &[String], topics: &[String]) -> Result<Option<Ends>, Failure> {
+    let mut until = BTreeMap::new();
+    for given in given {
+        let refused = || {
+            Failure::Usage(format!(
+                "--until '{given}': give a partition of the topics and an offset, as records list them, such as 0:1500 or users:0:1500"
+            ))
+        };
+        let (partition, offset) = given.rsplit_once(':').ok_or_else(refused)?;
+        let (topic, number) = partition
+            .rsplit_once(':')
+            .unwrap_or((&topics[0], partition));
+        let topic = topics
+            .iter()
+            .position(|known| known == topic)
+            .ok_or_else(refused)?;
+        if topics.len() > 1 && !partition.contains(':') {
+            return Err(refused());
+        }
+        let number: i32 = number.parse().map_err(|_| refused())?;
+        let offset: i64 = offset.parse().map_err(|_| refused())?;
+        if number < 0 || offset < 0 || until.insert((topic, number), offset).is_some() {
+            return Err(refused());
+        }
+    }
+    Ok(Some(until).filter(|until| !until.is_empty()))
 }
 
 fn job_and_group(args: &RunArgs, topics: &[String]) -> Result<(String, String), Failure> {

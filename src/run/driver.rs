@@ -23,6 +23,8 @@ pub struct Driver {
     partitions: Arc<[String]>,
     places: Arc<[String]>,
     saves: Option<Saves>,
+    /// Whether what waits at the end of a partition goes on waiting.
+    leaves_waiting: bool,
     /// The admission as it was when the input ended.
     before_end: Option<Box<Admission>>,
     /// What the next barrier tells of the reading.
@@ -54,6 +56,7 @@ impl Driver {
             partitions: Arc::new([]),
             places: Arc::new([]),
             saves: None,
+            leaves_waiting: false,
             before_end: None,
             intake: Intake::default(),
             gate,
@@ -89,6 +92,11 @@ impl Driver {
         index
     }
 
+    /// From now on what waits at the end of a partition goes on waiting.
+    pub(super) fn leave_waiting(&mut self) {
+        self.leaves_waiting = true;
+    }
+
     fn name_partition(&mut self, name: String, (topic, number): (String, String)) {
         let places = self.places.iter().cloned();
         self.places = places.chain([place_name(&topic, &number)]).collect();
@@ -99,6 +107,7 @@ impl Driver {
 
     /// From now on the state is saved when a barrier asks for it, or so many finals wait that it must be.
     pub(super) fn keep(&mut self, saves: Saves) {
+        self.leave_waiting();
         self.saves = Some(saves);
     }
 
@@ -147,8 +156,8 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub fn finish(&mut self, partition: PartitionIndex) -> Result<(), Broken> {
-        if self.saves.is_some() {
-            // What waits is saved as it is: the next run may know more.
+        if self.leaves_waiting {
+            // The next run may know more.
             self.admission.close(partition);
         } else {
             self.admission.finish(partition);

@@ -136,6 +136,7 @@ fn killed_twenty_times_it_says_what_it_would_have_said() {
     assert_as_without_an_accident(&job, &directory);
     let (_, repeated) = last_words(&job.window_records().up_to_now());
     assert!(repeated > 0, "after some of the deaths finals come again");
+    assert_ticks_can_be_had_again(&job, &directory);
 }
 
 /// An end of input closes windows and settles what waits, for the records alone.
@@ -177,6 +178,52 @@ fn told_to_stop_and_started_again_it_goes_on_where_it_was() {
     assert_as_without_an_accident(&job, &directory);
     let (_, repeated) = last_words(&job.window_records().up_to_now());
     assert_eq!(repeated, 0, "who stops in good order says nothing twice");
+}
+
+/// Some ticks of such a life, counted from scratch up to their offsets: the same numbers, ledger and digest.
+fn assert_ticks_can_be_had_again(job: &Job, directory: &TempDir) {
+    let ticks = job.ticks().up_to_now();
+    let reflected = |tick: &&Published| tick.offsets().len() == 3;
+    let with_digest: Vec<_> = ticks
+        .iter()
+        .filter(|tick| tick.value.pointer("/state_digest").is_some())
+        .filter(reflected)
+        .collect();
+    // The last one is of an end of input, which settles what waits for its records alone.
+    let middle = with_digest.len() / 2;
+    for (n, tick) in [with_digest[1], with_digest[middle]]
+        .into_iter()
+        .enumerate()
+    {
+        let again = Job {
+            stats: format!("{}-again-{n}", job.stats),
+            windows: format!("{}-again-{n}-windows", job.stats),
+            ..job.clone()
+        };
+        let offsets = tick.offsets().into_iter();
+        let until: Vec<_> = offsets.map(|(name, at)| format!("{name}:{at}")).collect();
+        let state = directory
+            .path()
+            .join(format!("again-{n}"))
+            .display()
+            .to_string();
+        let until = until.join(",");
+        let command = again.command(&[&options(&state, "3")[..], &["--until", &until]].concat());
+        run_ok(command, b"");
+        let counted = again.ticks().up_to_now();
+        let counted = counted.last().expect("a tick");
+        for path in [
+            "/source/offsets",
+            "/state_digest",
+            "/users_last_year",
+            "/frames/counted",
+        ] {
+            assert_eq!(counted.get(path), tick.get(path), "{path}: {}", tick.text);
+        }
+        if tick.get("/as_of") == counted.get("/as_of") {
+            assert_eq!(counted.get("/intervals"), tick.get("/intervals"));
+        }
+    }
 }
 
 /// The state holds what its last tick said.

@@ -6,6 +6,7 @@ mod inputs;
 mod kafka_options;
 mod outputs;
 mod replay;
+mod state;
 mod terminal;
 mod time;
 mod units;

@@ -152,9 +152,9 @@ impl Run<'_> {
             ..
         } = *surveyed;
         let start = start_of(surveyed, is_first);
-        let end = self.config.exit_at_end.then_some(high);
+        let end = self.end_of(surveyed, start)?;
         let (name, place) = self.names_of(topic, partition);
-        let unread = start < high;
+        let unread = start < end.unwrap_or(high);
         let index = self.source.follow(topic, partition, start, end)?;
         let same = self.driver.add_partition(name, place, start, unread);
         assert_eq!(index, same, "source and admission number partitions alike");
@@ -164,6 +164,27 @@ impl Run<'_> {
             self.driver.admission.finish(index);
         }
         Ok(())
+    }
+
+    /// Where a run with an end stops in a partition; `start` is where it begins there.
+    pub(super) fn end_of(&self, surveyed: &Surveyed, start: i64) -> Result<Option<i64>, Failure> {
+        let Surveyed {
+            topic,
+            partition,
+            high,
+            ..
+        } = *surveyed;
+        let Some(until) = &self.config.until else {
+            return Ok(self.config.exit_at_end.then_some(high));
+        };
+        let end = until.get(&(topic, partition)).copied().unwrap_or(start);
+        if end > high {
+            return Err(Failure::Unavailable(format!(
+                "--until wants partition {partition} of '{}' up to offset {end}, and it ends at {high}",
+                self.config.topics[topic]
+            )));
+        }
+        Ok(Some(end))
     }
 
     /// The name of a partition in records, and its topic and number.

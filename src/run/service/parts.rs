@@ -65,6 +65,9 @@ pub(super) fn parts(
     );
     let fields = counting.fields.clone();
     let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
+    if config.until.is_some() {
+        driver.leave_waiting();
+    }
     let saving = config.state.as_ref().map(|state| {
         driver.keep(saves.clone());
         Saving::new(state, saves, begun.places, clock.monotonic_ms())

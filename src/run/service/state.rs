@@ -154,8 +154,8 @@ impl Run<'_> {
             .driver
             .admission
             .next_offset(self.driver.partitions().len());
-        let unread = next < high;
-        let end = self.config.exit_at_end.then_some(high);
+        let end = self.end_of(surveyed, next)?;
+        let unread = next < end.unwrap_or(high);
         let (name, place) = self.names_of(topic, partition);
         let index = self.source.follow(topic, partition, next, end)?;
         let same = self.driver.resume_partition(name, place, unread);
