@@ -144,7 +144,11 @@ impl SqliteStore {
         {
             return Err(damaged(&self.path, "its header is not as it was written"));
         }
-        self.check_identity()
+        self.check_identity()?;
+        // It may have been made just before a crash.
+        let noted = self.lock.as_mut().filter(|_| !was_made);
+        let noted = noted.map_or(Ok(()), lock::note_made);
+        noted.map_err(|error| unavailable(&self.path, &error))
     }
 
     fn make(&mut self) -> rusqlite::Result<()> {
