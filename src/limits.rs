@@ -266,6 +266,8 @@ const _: () = assert!(DEMO_UNREAD_BYTES + DEMO_UNREAD_BYTES / 8 < MOCK_PARTITION
 pub const CHECKPOINT_MIN_MS: u64 = 100;
 /// See [`CHECKPOINT_MIN_MS`].
 pub const CHECKPOINT_MAX_MS: u64 = 3_600_000;
+/// How long a checkpoint waits for the one before it, in milliseconds; then there is none.
+pub const SAVE_WAIT_MS: u64 = 2_000;
 /// How often a checkpoint that cannot be written is tried; then the run ends.
 pub const COMMIT_TRIES_MAX: usize = 30;
 /// Between two of these tries, in milliseconds.

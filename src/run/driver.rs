@@ -229,11 +229,9 @@ impl Driver {
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();
-            if let Some(saves) = self.saves.as_ref().filter(|_| ask.save) {
-                saves.begin();
-            }
+            ask.save = ask.save && self.saves.as_ref().is_some_and(Saves::begin);
             let mut barrier = self.admission.barrier(ask);
-            if let Some(before) = &mut self.before_end {
+            if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
                 barrier.saved = Some(Box::new(before.save_words(&self.admission)));
             }
             let more = barrier.more;

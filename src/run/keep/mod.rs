@@ -21,8 +21,8 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::store::{Store, StoreError};
 use crate::limits::{
-    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX,
-    UNSAVED_FINALS_MAX,
+    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, SAVE_WAIT_MS,
+    UNPUBLISHED_FINALS_MAX, UNSAVED_FINALS_MAX,
 };
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::{NoCopyKept, StateNotWritten};
@@ -30,13 +30,27 @@ use crate::observe::happenings::{NoCopyKept, StateNotWritten};
 const _: () = assert!(UNSAVED_FINALS_MAX < UNPUBLISHED_FINALS_MAX);
 
 /// What the consumer loop may know of the keeping.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Saves(Arc<Shared>);
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Shared {
     under_way: AtomicBool,
     unsaved_finals: AtomicUsize,
+    changed: Receiver<()>,
+    change: Sender<()>,
+}
+
+impl Default for Saves {
+    fn default() -> Self {
+        let (change, changed) = bounded(1);
+        Self(Arc::new(Shared {
+            under_way: AtomicBool::default(),
+            unsaved_finals: AtomicUsize::default(),
+            changed,
+            change,
+        }))
+    }
 }
 
 impl Saves {
@@ -45,9 +59,20 @@ impl Saves {
         self.0.under_way.load(Ordering::Acquire)
     }
 
-    /// Notes that one was asked for.
-    pub(super) fn begin(&self) {
-        self.0.under_way.store(true, Ordering::Release);
+    /// Begins one, once no other is under way; false if that took longer than `SAVE_WAIT_MS`. Sketches that are on the shelf
+    /// after it must have been written before it.
+    pub(super) fn begin(&self) -> bool {
+        // Each try waits for a change, or for a part of the time.
+        const TRIES: u64 = 20;
+        for _ in 0..TRIES {
+            if !self.is_under_way() {
+                self.0.under_way.store(true, Ordering::Release);
+                return true;
+            }
+            let limit = Duration::from_millis(SAVE_WAIT_MS / TRIES);
+            let _ = self.0.changed.recv_timeout(limit);
+        }
+        false
     }
 
     /// Whether so many finals wait for a checkpoint that one should not wait for its time.
@@ -196,6 +221,7 @@ impl Keeper {
         outbox.note_saved();
         self.is_under_way = false;
         self.saves.0.under_way.store(false, Ordering::Release);
+        let _ = self.saves.0.change.try_send(());
         Ok(())
     }
 
