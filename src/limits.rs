@@ -72,6 +72,23 @@ pub const ASIDE_STUCK_MS: u64 = 5_000;
 /// counted all the same, but cannot be put aside.
 pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
 
+/// Longest life of a transaction in which records are published, in milliseconds. The brokers end one that lasts longer,
+/// and take its producer for gone.
+pub const TRANSACTION_MAX_MS: u64 = 60_000;
+/// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds.
+pub const TRANSACTION_STEP_MS: u64 = 50;
+/// Least and greatest `--takeover-after`, in milliseconds.
+pub const TAKEOVER_MIN_MS: u64 = 100;
+/// See [`TAKEOVER_MIN_MS`].
+pub const TAKEOVER_MAX_MS: u64 = 86_400_000;
+/// Shortest time without a tick after which another instance is taken for gone, unless it is given, in milliseconds.
+pub const TAKEOVER_DEFAULT_MS: u64 = 15_000;
+/// Ticks that must be missing for that.
+pub const TAKEOVER_TICKS: u64 = 3;
+/// By how much the clocks of two machines may differ before one takes the other's last tick for an old one, in
+/// milliseconds.
+pub const CLOCKS_APART_MAX_MS: u64 = 60_000;
+
 /// Longest time between two looks for acknowledgements, in milliseconds.
 pub const DELIVERY_POLL_MS: u64 = 10;
 /// Shortest and longest `--every`, in milliseconds.

@@ -156,6 +156,24 @@ pub struct RunArgs {
     #[arg(env = "HEADCOUNT_CHECKPOINT_INTERVAL", hide_env = true)]
     pub checkpoint_interval: Duration,
 
+    /// Publish only while no other instance of the job publishes to the same topics: another one stands by, and the
+    /// brokers refuse what one that was taken for gone still sends. Needs transactions; false for brokers without them
+    #[arg(
+        long,
+        value_name = "BOOL",
+        default_value_t = true,
+        action = clap::ArgAction::Set,
+        env = "HEADCOUNT_EXCLUSIVE",
+        hide_env = true
+    )]
+    pub exclusive: bool,
+
+    /// How long another instance must have published nothing to be taken for gone, 100ms to 1d [default: three ticks, at
+    /// least 15s]
+    #[arg(long, value_name = "DURATION", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_TAKEOVER_AFTER", hide_env = true)]
+    pub takeover_after: Option<Duration>,
+
     /// While a backlog is read: how far ahead of the slowest partition the others may be in event time, 1m to 366d
     #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = parse_duration)]
     #[arg(env = "HEADCOUNT_MAX_SKEW", hide_env = true)]

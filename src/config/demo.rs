@@ -116,6 +116,8 @@ impl DemoConfig {
             every_ms: self.every_ms,
             idle_timeout_ms: 30_000,
             max_skew_s: 6 * 3_600,
+            // Nobody else knows these brokers.
+            takeover_after_ms: None,
             from: From::Earliest,
             state: None,
             tells_unsaved: false,

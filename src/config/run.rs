@@ -16,7 +16,8 @@ use crate::io::kafka_client::Connection;
 use crate::io::sink::kafka::TopicPlan;
 use crate::limits::{
     CHECKPOINT_MAX_MS, CHECKPOINT_MIN_MS, IDLE_MAX_MS, IDLE_MIN_MS, RETENTION_MAX_S, SKEW_MAX_S,
-    SKEW_MIN_S, TICK_MAX_MS, TICK_MIN_MS,
+    SKEW_MIN_S, TAKEOVER_DEFAULT_MS, TAKEOVER_MAX_MS, TAKEOVER_MIN_MS, TAKEOVER_TICKS, TICK_MAX_MS,
+    TICK_MIN_MS,
 };
 
 /// The configuration of `run`.
@@ -44,6 +45,9 @@ pub struct RunConfig {
     pub idle_timeout_ms: u64,
     /// How far ahead of the slowest a partition of a backlog may be, in seconds of event time.
     pub max_skew_s: u32,
+    /// How long another instance of the job must have been silent to be taken for gone, in milliseconds; `None` where
+    /// several may publish side by side.
+    pub takeover_after_ms: Option<u64>,
     /// Where the state is kept, if anywhere.
     pub state: Option<StateConfig>,
     /// Whether the log should say that nothing is saved.
@@ -178,6 +182,7 @@ impl RunConfig {
             every_ms,
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
+            takeover_after_ms: takeover(args, every_ms)?,
             state: state(args)?,
             tells_unsaved: args.state.is_none() && !args.exit_at_end && until.is_none(),
             skips_gaps: args.on_gap == OnGap::Continue,
@@ -234,6 +239,17 @@ fn job_and_group(args: &RunArgs, topics: &[String]) -> Result<(String, String), 
         ));
     }
     Ok((job, group))
+}
+
+fn takeover(args: &RunArgs, every_ms: u64) -> Result<Option<u64>, Failure> {
+    let given = args.takeover_after.map(|after| after.as_millis() as u64);
+    if given.is_some_and(|ms| !(TAKEOVER_MIN_MS..=TAKEOVER_MAX_MS).contains(&ms)) {
+        return Err(Failure::Usage(
+            "--takeover-after must be 100ms to 1d".to_owned(),
+        ));
+    }
+    let default = TAKEOVER_DEFAULT_MS.max(TAKEOVER_TICKS * every_ms);
+    Ok(args.exclusive.then_some(given.unwrap_or(default)))
 }
 
 fn state(args: &RunArgs) -> Result<Option<StateConfig>, Failure> {

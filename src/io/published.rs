@@ -30,6 +30,8 @@ pub enum Heard {
     Window(Published),
     /// One of the topics was read to where it ends for now.
     End,
+    /// One of the topics does not exist (yet), in one sentence.
+    Missing(String),
     /// Something is wrong, in one sentence; reading goes on by itself once it is over.
     Trouble(String),
 }
@@ -112,6 +114,7 @@ impl Reader {
                 })
             }
             Err(KafkaError::PartitionEOF(_)) => Some(Heard::End),
+            Err(error) if is_missing(&error) => Some(Heard::Missing(self.sentence(&error))),
             Err(error) => Some(Heard::Trouble(self.sentence(&error))),
         }
     }
@@ -147,11 +150,7 @@ impl Reader {
     fn sentence(&self, error: &KafkaError) -> String {
         let topics = format!("'{}' and '{}'", self.stats, self.windows);
         match error.rdkafka_error_code() {
-            Some(
-                RDKafkaErrorCode::UnknownTopicOrPartition
-                | RDKafkaErrorCode::UnknownTopic
-                | RDKafkaErrorCode::UnknownPartition,
-            ) => {
+            _ if is_missing(error) => {
                 format!("of the topics {topics} at least one does not exist (yet)")
             }
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
@@ -166,4 +165,15 @@ impl Reader {
             None => format!("reading the topics {topics}: {error}"),
         }
     }
+}
+
+fn is_missing(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(
+            RDKafkaErrorCode::UnknownTopicOrPartition
+                | RDKafkaErrorCode::UnknownTopic
+                | RDKafkaErrorCode::UnknownPartition
+        )
+    )
 }

@@ -256,6 +256,58 @@ impl OutputBehind {
     }
 }
 
+/// Another instance of the job publishes.
+#[derive(Debug)]
+pub struct StandingBy<'a> {
+    /// The job.
+    pub job: &'a str,
+    /// The other one's epoch.
+    pub epoch: u64,
+}
+
+impl StandingBy<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (job, epoch) = (self.job, self.epoch);
+        warn!(
+            job,
+            epoch,
+            "another instance of this job has published just now: standing by, counting but not publishing, until it \
+             is silent (--takeover-after)"
+        );
+    }
+}
+
+/// The other instance is gone.
+#[derive(Debug)]
+pub struct TakingOver;
+
+impl TakingOver {
+    /// Logs it.
+    pub fn emit(&self) {
+        info!("the other instance is silent or has stopped: publishing from now on");
+    }
+}
+
+/// The brokers have given the right to publish to another instance, or took this one for gone.
+#[derive(Debug)]
+pub struct ClaimLost<'a> {
+    /// What the client library says.
+    pub why: &'a str,
+}
+
+impl ClaimLost<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        warn!(
+            why,
+            "the brokers do not take this instance's records any more; publishing waits until it is clear whether \
+             another one does it"
+        );
+    }
+}
+
 /// A service without a state has started.
 #[derive(Debug)]
 pub struct NothingSaved;

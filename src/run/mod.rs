@@ -18,6 +18,7 @@ mod skew;
 pub mod state;
 mod stdout_sink;
 pub mod top;
+mod turn;
 mod viewing;
 
 use std::sync::atomic::AtomicBool;

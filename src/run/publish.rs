@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::keep::{Keeper, Saves};
 use super::reporter::{Intake, Publisher, Report};
+use super::turn::Turn;
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
 use crate::engine::checkpoint::SavedRecord;
@@ -97,6 +98,7 @@ pub(super) struct ServicePublisher {
     keeper: Option<Keeper>,
     /// `None` once it is closed.
     sink: Option<Box<dyn Sink>>,
+    turn: Turn,
     clock: Arc<dyn Clock>,
     unpublished: Unpublished,
     job: String,
@@ -110,6 +112,7 @@ impl ServicePublisher {
     pub(super) fn new(
         recorder: Recorder,
         sink: Box<dyn Sink>,
+        turn: Turn,
         clock: Arc<dyn Clock>,
         unpublished: Unpublished,
         job: String,
@@ -120,6 +123,7 @@ impl ServicePublisher {
             outbox: Outbox::default(),
             keeper: None,
             sink: Some(sink),
+            turn,
             clock,
             unpublished,
             job,
@@ -177,7 +181,8 @@ impl ServicePublisher {
     /// Until everything is with the sink and saved, or the deadline.
     fn carry_until(&mut self, deadline_ms: u64) -> Result<(), Failure> {
         let is_saving = |keeper: &Option<Keeper>| keeper.as_ref().is_some_and(Keeper::is_under_way);
-        while (!self.outbox.is_empty() || is_saving(&self.keeper))
+        // Nothing goes out beside another instance.
+        while (!(self.outbox.is_empty() || self.turn.stands_by()) || is_saving(&self.keeper))
             && self.clock.monotonic_ms() < deadline_ms
         {
             self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
@@ -222,7 +227,8 @@ impl ServicePublisher {
             self.hold_until_ms = now_ms + self.backoff_ms;
             self.backoff_ms = (2 * self.backoff_ms).min(BACKOFF_MAX_MS);
         }
-        while now_ms >= self.hold_until_ms {
+        let is_ours = self.turn.is_ours(&mut **sink)?;
+        while is_ours && now_ms >= self.hold_until_ms {
             let Some((ticket, record)) = self.outbox.hand_over() else {
                 break;
             };
@@ -270,7 +276,10 @@ impl Publisher for ServicePublisher {
                 stats.reflect(digest);
             }
         }
-        if let Some(stats) = stats {
+        if let Some(mut stats) = stats {
+            if report.intake.stopped {
+                stats.take_leave();
+            }
             self.put(Kind::Tick, self.job.clone(), &stats)?;
         }
         self.carry(Duration::ZERO)
@@ -393,6 +402,7 @@ mod tests {
             let publisher = ServicePublisher::new(
                 Recorder::new(precision, Calendar::utc(), Some(service)),
                 Box::new(sink.clone()),
+                Turn::ours(Arc::clone(&clock) as Arc<dyn Clock>),
                 Arc::clone(&clock) as Arc<dyn Clock>,
                 unpublished.clone(),
                 "job".to_owned(),

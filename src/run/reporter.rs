@@ -16,6 +16,8 @@ pub struct Intake {
     pub read_bytes: u64,
     /// Frames published and not yet read; `None` while that is not known.
     pub lag: Option<u64>,
+    /// Whether nothing comes after this.
+    pub stopped: bool,
 }
 
 /// A barrier as the reporter sees it.

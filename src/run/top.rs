@@ -35,7 +35,8 @@ pub fn run(config: &TopConfig, stop: &Stop) -> Result<(), Failure> {
     }
     // Lines that were written while nobody looked are nobody's concern; a screen shows what led here.
     let tail = match config.view {
-        ViewConfig::Plain => 1,
+        // Behind the last tick there is the end of its transaction.
+        ViewConfig::Plain => 2,
         ViewConfig::Screen { .. } | ViewConfig::Picture(_) => VIEW_TAIL_RECORDS,
     };
     let tail = Tail {
@@ -83,7 +84,7 @@ fn once(
                 }
             }
             Some(Heard::End) => break,
-            Some(Heard::Window(_) | Heard::Trouble(_)) | None => {}
+            Some(Heard::Window(_) | Heard::Trouble(_) | Heard::Missing(_)) | None => {}
         }
     }
     let (topic, jobs) = (&config.stats, jobs.into_iter().collect::<Vec<_>>());

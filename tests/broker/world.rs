@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use rdkafka::admin::{AdminClient, AdminOptions, AlterConfig, ResourceSpecifier};
 use rdkafka::client::DefaultClientContext;
 use rdkafka::consumer::{BaseConsumer, Consumer};
+use rdkafka::error::KafkaError;
 use rdkafka::message::{Headers, Message};
 use rdkafka::{ClientConfig, Offset, TopicPartitionList};
 use serde_json::Value;
@@ -289,14 +290,11 @@ impl Tail {
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
             .set("fetch.wait.max.ms", "100")
+            .set("enable.partition.eof", "true")
             .set("reconnect.backoff.max.ms", "500")
             .create()
             .expect("a valid configuration");
-        let mut assignment = TopicPartitionList::new();
-        assignment
-            .add_partition_offset(topic, 0, Offset::Offset(0))
-            .expect("a valid offset");
-        consumer.assign(&assignment).expect("a valid assignment");
+        assign(&consumer, topic, 0);
         Tail {
             consumer,
             topic: topic.to_owned(),
@@ -307,7 +305,11 @@ impl Tail {
     /// The next record, if one comes within the limit.
     pub fn next(&mut self, limit: Duration) -> Option<Published> {
         // Errors are those of a broker that is away for a moment: the client goes on by itself.
-        let message = self.consumer.poll(limit)?.ok()?;
+        let message = match self.consumer.poll(limit)? {
+            // The end is told once; after it there is something to wait for again.
+            Err(KafkaError::PartitionEOF(_)) => self.consumer.poll(limit)?.ok()?,
+            message => message.ok()?,
+        };
         self.seen.push(Published::new(&message));
         self.seen.last().cloned()
     }
@@ -331,17 +333,27 @@ impl Tail {
 
     /// Everything that the topic holds now.
     pub fn up_to_now(mut self) -> Vec<Published> {
-        let (_, high) = self
-            .consumer
-            .fetch_watermarks(&self.topic, 0, SOON)
-            .expect("the broker answers");
+        // Assigned anew it tells once more where the topic ends: the end of a transaction has an offset, and no record.
+        let next = self.seen.last().map_or(0, |last| last.offset + 1);
+        assign(&self.consumer, &self.topic, next);
         let deadline = Instant::now() + SOON;
-        while self.seen.last().map_or(0, |last| last.offset + 1) < high {
-            self.next(Duration::from_millis(100));
-            assert!(Instant::now() < deadline, "{} ends at {high}", self.topic);
+        loop {
+            match self.consumer.poll(Duration::from_millis(100)) {
+                Some(Ok(message)) => self.seen.push(Published::new(&message)),
+                Some(Err(KafkaError::PartitionEOF(_))) => return self.seen,
+                _ => {}
+            }
+            assert!(Instant::now() < deadline, "{} has no end", self.topic);
         }
-        self.seen
     }
+}
+
+fn assign(consumer: &BaseConsumer, topic: &str, offset: i64) {
+    let mut assignment = TopicPartitionList::new();
+    assignment
+        .add_partition_offset(topic, 0, Offset::Offset(offset))
+        .expect("a valid offset");
+    consumer.assign(&assignment).expect("a valid assignment");
 }
 
 pub fn config(address: &str) -> ClientConfig {

@@ -150,6 +150,9 @@ pub struct StatsRecord {
     source: SourceRecord,
     #[serde(skip_serializing_if = "Option::is_none")]
     state_digest: Option<String>,
+    /// Only in the last tick of a service that stops as it should.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    stopped: bool,
     /// [`Self::as_of`] as RFC 3339 in the zone, for people.
     #[serde(skip)]
     as_of_text: Option<String>,
@@ -174,6 +177,11 @@ impl StatsRecord {
     /// Adds the digest of the state that was saved at the tick's barrier.
     pub fn reflect(&mut self, digest: StateDigest) {
         self.state_digest = Some(format!("{:032x}", digest.0));
+    }
+
+    /// Says that no tick follows.
+    pub fn take_leave(&mut self) {
+        self.stopped = true;
     }
 
     /// The trailing windows, the shortest first.
@@ -349,6 +357,7 @@ impl Recorder {
             tz: self.calendar.name().to_owned(),
             source: self.source(snapshot, partitions),
             state_digest: None,
+            stopped: false,
             as_of_text: snapshot.as_of.map(|at| self.calendar.rfc3339(at.into())),
         })
     }

@@ -1,203 +1,104 @@
 //! Records into two Kafka topics.
 
+mod lane;
+mod topics;
+
 use std::time::Duration;
 
-use parking_lot::Mutex;
-use rdkafka::ClientContext;
-use rdkafka::admin::{AdminClient, AdminOptions, NewTopic, TopicReplication};
-use rdkafka::config::RDKafkaLogLevel;
-use rdkafka::error::{KafkaError, RDKafkaErrorCode};
-use rdkafka::message::{Header, OwnedHeaders};
-use rdkafka::producer::{
-    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
-};
-
+use self::lane::Lane;
+pub use self::topics::{TopicPlan, create_topics};
 use super::{Delivery, Full, Sink};
 use crate::engine::report::outbox::{Kind, Outgoing, Ticket};
 use crate::engine::report::record::{STATS_SCHEMA, WINDOW_SCHEMA};
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
-use crate::limits::SURVEY_TIMEOUT_MS;
-
-/// Collects acknowledgements, which the client library hands over while it is polled.
-#[derive(Default)]
-struct Acknowledgements {
-    voice: Voice,
-    // A plain mutex: only the polling thread ever takes it, so it is never waited for.
-    delivered: Mutex<Vec<Delivery>>,
-}
-
-impl ClientContext for Acknowledgements {
-    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        self.voice.log(level, facility, message);
-    }
-
-    fn error(&self, error: KafkaError, reason: &str) {
-        self.voice.error(error, reason);
-    }
-}
-
-impl ProducerContext for Acknowledgements {
-    type DeliveryOpaque = Box<Ticket>;
-
-    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
-        let result = match result {
-            Ok(_) => Ok(()),
-            Err((error, _)) => Err(error.to_string()),
-        };
-        let ticket = *ticket;
-        self.delivered.lock().push(Delivery { ticket, result });
-    }
-}
+use crate::io::kafka_client::Connection;
 
 /// Publishes ticks to one topic and windows to another.
+///
+/// An exclusive one publishes in transactions: whoever claims the same job and topics later takes the right to publish
+/// from it, and the brokers then refuse what it still has under way (KIP-98, *zombie fencing*). A record is delivered once
+/// its transaction is committed. Each topic has transactions of its own, so that one that refuses its records does not
+/// keep the other's back.
 pub struct KafkaSink {
-    producer: BaseProducer<Acknowledgements>,
-    stats: String,
-    windows: String,
+    connection: Connection,
+    /// The job for which it is exclusive, if it is to be.
+    exclusive: Option<String>,
+    stats: Lane,
+    windows: Lane,
+    /// What became of records that were under way when the claim was lost.
+    lost: Vec<Delivery>,
 }
 
 impl KafkaSink {
-    /// A producer for two topics.
+    /// Producers for two topics; with a job's name, exclusive ones for it.
     ///
     /// # Errors
     ///
     /// When the client library refuses the configuration.
-    pub fn new(connection: &Connection, stats: &str, windows: &str) -> Result<Self, Failure> {
-        let config = connection.configure(&[
-            ("enable.idempotence", "true"),
-            ("acks", "all"),
-            ("compression.type", "zstd"),
-            ("linger.ms", "5"),
-            // A record that waits longer is given back, and a newer one may take its place.
-            ("message.timeout.ms", "60000"),
-            ("reconnect.backoff.max.ms", "2000"),
-        ]);
-        let producer = config
-            .create_with_context(Acknowledgements::default())
-            .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
+    pub fn new(
+        connection: &Connection,
+        stats: &str,
+        windows: &str,
+        exclusive: Option<&str>,
+    ) -> Result<Self, Failure> {
         Ok(Self {
-            producer,
-            stats: stats.to_owned(),
-            windows: windows.to_owned(),
+            connection: connection.clone(),
+            exclusive: exclusive.map(str::to_owned),
+            stats: Lane::new(connection, stats, STATS_SCHEMA, exclusive)?,
+            windows: Lane::new(connection, windows, WINDOW_SCHEMA, exclusive)?,
+            lost: Vec::new(),
         })
     }
 }
 
 impl Sink for KafkaSink {
+    fn claim(&mut self) -> Result<bool, Failure> {
+        // Both are asked for every time: they wait for the same brokers.
+        let (stats, windows) = (self.stats.claim()?, self.windows.claim()?);
+        Ok(stats && windows)
+    }
+
+    fn take_lost(&mut self) -> Result<Option<String>, Failure> {
+        let why = self.stats.lost_why().or_else(|| self.windows.lost_why());
+        let Some(why) = why.map(str::to_owned) else {
+            return Ok(None);
+        };
+        let fresh = Self::new(
+            &self.connection,
+            &self.stats.topic,
+            &self.windows.topic,
+            self.exclusive.as_deref(),
+        )?;
+        let before = std::mem::replace(self, fresh);
+        let KafkaSink {
+            stats,
+            windows,
+            lost,
+            ..
+        } = before;
+        self.lost = lost;
+        self.lost.extend(stats.give_up(&why));
+        self.lost.extend(windows.give_up(&why));
+        Ok(Some(why))
+    }
+
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
-        let (topic, schema) = match record.kind {
-            Kind::Tick => (&self.stats, STATS_SCHEMA),
-            Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten => {
-                (&self.windows, WINDOW_SCHEMA)
-            }
+        let lane = match record.kind {
+            Kind::Tick => &mut self.stats,
+            Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten => &mut self.windows,
         };
-        let header = |key, value| Header {
-            key,
-            value: Some(value),
-        };
-        let headers = OwnedHeaders::new_with_capacity(2)
-            .insert(header("content-type", "application/json"))
-            .insert(header("headcount-schema", schema));
-        // All of a topic's records in one partition: their order is that of their numbers.
-        let mut message =
-            BaseRecord::<str, [u8], Box<Ticket>>::with_opaque_to(topic, Box::new(ticket))
-                .partition(0)
-                .key(&record.key)
-                .headers(headers);
-        message.payload = record.payload.as_deref();
-        match self.producer.send(message) {
-            Ok(()) => Ok(Ok(())),
-            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => Ok(Err(Full)),
-            Err((error, _)) => match self.producer.client().fatal_error() {
-                Some((_, why)) => Err(Failure::Output(format!(
-                    "the Kafka client gave up on publishing: {why}"
-                ))),
-                None => {
-                    let result = Err(error.to_string());
-                    let delivered = &self.producer.context().delivered;
-                    delivered.lock().push(Delivery { ticket, result });
-                    Ok(Ok(()))
-                }
-            },
-        }
+        lane.send(ticket, record)
     }
 
     fn abandon(&mut self) {
-        // Otherwise the client waits for these when it is closed.
-        self.producer
-            .purge(PurgeConfig::default().queue().inflight());
+        self.stats.abandon();
+        self.windows.abandon();
     }
 
     fn deliveries(&mut self, wait: Duration) -> Result<Vec<Delivery>, Failure> {
-        self.producer.poll(wait);
-        Ok(std::mem::take(
-            &mut *self.producer.context().delivered.lock(),
-        ))
+        let mut deliveries = std::mem::take(&mut self.lost);
+        self.windows.tend(wait / 2, &mut deliveries)?;
+        self.stats.tend(wait / 2, &mut deliveries)?;
+        Ok(deliveries)
     }
-}
-
-/// A topic that is written to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TopicPlan {
-    /// Its name.
-    pub name: String,
-    /// How many partitions to create it with; -1 leaves it to the brokers.
-    pub partitions: i32,
-    /// `delete` or `compact`.
-    pub cleanup: &'static str,
-}
-
-/// Creates topics where they are missing and the brokers let us. Blocks.
-///
-/// # Errors
-///
-/// One sentence when the brokers do not answer; that a topic exists or must not be created is no error.
-pub fn create_topics(connection: &Connection, wanted: &[TopicPlan]) -> Result<Vec<String>, String> {
-    let admin: AdminClient<Voice> = connection
-        .configure(&[])
-        .create_with_context(Voice::default())
-        .map_err(|error| error.to_string())?;
-    let timeout = Duration::from_millis(SURVEY_TIMEOUT_MS);
-    let known = admin
-        .inner()
-        .fetch_metadata(None, timeout)
-        .map_err(|error| format!("the brokers do not answer ({error})"))?;
-    let missing = wanted.iter().filter(|plan| {
-        let topics = known.topics();
-        !topics.iter().any(|topic| topic.name() == plan.name)
-    });
-    // -1: as many replicas as the brokers think right.
-    let topics: Vec<_> = missing
-        .map(|plan| {
-            NewTopic::new(&plan.name, plan.partitions, TopicReplication::Fixed(-1))
-                .set("cleanup.policy", plan.cleanup)
-        })
-        .collect();
-    if topics.is_empty() {
-        return Ok(Vec::new());
-    }
-    let options = AdminOptions::new()
-        .request_timeout(Some(timeout))
-        .operation_timeout(Some(timeout));
-    let created = futures_executor::block_on(admin.create_topics(&topics, &options));
-    let results = created.map_err(|error| error.to_string());
-    let mut refused = Vec::new();
-    match results {
-        Ok(results) => {
-            for result in results {
-                if let Err((topic, code)) = result
-                    && code != RDKafkaErrorCode::TopicAlreadyExists
-                {
-                    refused.push(format!(
-                        "cannot create topic '{topic}' ({code}); create it, or let the brokers"
-                    ));
-                }
-            }
-        }
-        Err(error) => refused.push(format!(
-            "cannot create the output topics ({error}); create them, or let the brokers"
-        )),
-    }
-    Ok(refused)
 }

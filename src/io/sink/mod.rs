@@ -23,6 +23,26 @@ pub struct Delivery {
 
 /// An output of keyed records that confirms what it has. A sink of a service never blocks.
 pub trait Sink: Send {
+    /// Takes the right to publish from whoever has it, where there can be only one; false while that is under way. What is
+    /// sent before is refused as [`Full`].
+    ///
+    /// # Errors
+    ///
+    /// When it will never be granted.
+    fn claim(&mut self) -> Result<bool, Failure> {
+        Ok(true)
+    }
+
+    /// Whether, and how, the right to publish was lost to somebody since the last call. What was under way is answered for
+    /// by [`Self::deliveries`]; then it can be claimed anew.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be claimed again.
+    fn take_lost(&mut self) -> Result<Option<String>, Failure> {
+        Ok(None)
+    }
+
     /// Hands a record over. Every accepted ticket is answered once by [`Self::deliveries`].
     ///
     /// # Errors

@@ -471,7 +471,8 @@ impl Run<'_> {
         if at_end {
             self.driver.end()?;
         }
-        if self.driver.admission.ledger().read > 0 {
+        if self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some() {
+            self.driver.intake.stopped = true;
             self.tick(!at_end && self.saving.is_some())?;
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::super::publish::{ServicePublisher, Unpublished};
 use super::super::scout::Scout;
 use super::super::set_aside::SetAside;
 use super::super::stdout_sink::StdoutSink;
+use super::super::turn::{Ears, Turn};
 use super::state::{Saving, begin};
 use crate::config::{OutputConfig, RunConfig};
 use crate::engine::report::forget::Forget;
@@ -44,7 +45,8 @@ pub(super) fn parts(
     let (begun, store) = begin(config)?;
     let epoch = clock.unix_ms().max(begun.epoch + 1);
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
-    let mut publisher = publisher(config, &connection, clock, &unpublished, epoch)?;
+    let epochs = [epoch, begun.epoch];
+    let mut publisher = publisher(config, &connection, clock, &unpublished, epochs)?;
     if let Some(store) = store {
         let (is_new, clock) = (begun.epoch == 0, Arc::clone(clock));
         let keeper = Keeper::start(store, begun.book, epoch, is_new, saves.clone(), clock)?;
@@ -89,12 +91,13 @@ fn publisher(
     connection: &Connection,
     clock: &Arc<dyn Clock>,
     unpublished: &Unpublished,
-    epoch: u64,
+    epochs: [u64; 2],
 ) -> Result<ServicePublisher, Failure> {
     let calendar = config.counting.rules.calendar.clone();
     Ok(ServicePublisher::new(
-        recorder(config, epoch),
+        recorder(config, epochs[0]),
         sink(config, connection)?,
+        turn(config, connection, epochs, clock),
         Arc::clone(clock),
         unpublished.clone(),
         config.job.clone(),
@@ -126,7 +129,29 @@ fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Fa
     Ok(match &config.output {
         OutputConfig::Stdout => Box::new(StdoutSink::start(Box::new(std::io::stdout()))?),
         OutputConfig::Topics { stats, windows } => {
-            Box::new(KafkaSink::new(connection, stats, windows)?)
+            let exclusive = config.takeover_after_ms.map(|_| config.job.as_str());
+            Box::new(KafkaSink::new(connection, stats, windows, exclusive)?)
         }
     })
+}
+
+fn turn(
+    config: &RunConfig,
+    connection: &Connection,
+    epochs: [u64; 2],
+    clock: &Arc<dyn Clock>,
+) -> Turn {
+    let (OutputConfig::Topics { stats, windows }, Some(takeover_after_ms)) =
+        (&config.output, config.takeover_after_ms)
+    else {
+        return Turn::ours(Arc::clone(clock));
+    };
+    let ears = Ears {
+        connection: connection.clone(),
+        stats: stats.clone(),
+        windows: windows.clone(),
+    };
+    let (job, leaves) = (config.job.clone(), config.exit_at_end);
+    let clock = Arc::clone(clock);
+    Turn::new(ears, job, epochs, takeover_after_ms, leaves, clock)
 }

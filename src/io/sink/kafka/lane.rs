@@ -1,0 +1,341 @@
+//! A producer for one topic, in transactions where it is to be the only one.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::{Header, OwnedHeaders};
+use rdkafka::producer::{
+    BaseProducer, BaseRecord, DeliveryResult, Producer, ProducerContext, PurgeConfig,
+};
+
+use crate::engine::report::outbox::{Outgoing, Ticket};
+use crate::error::Failure;
+use crate::io::kafka_client::{Connection, Voice};
+use crate::io::sink::{Delivery, Full};
+use crate::limits::{TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
+
+/// Collects acknowledgements, which the client library hands over while it is polled.
+#[derive(Default)]
+struct Acknowledgements {
+    voice: Voice,
+    // A plain mutex: only the polling thread ever takes it, so it is never waited for.
+    delivered: Mutex<Vec<Delivery>>,
+}
+
+impl ClientContext for Acknowledgements {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
+        // Being replaced by another instance is told once, by whoever asks for the claim.
+        let is_told = message.contains("fenced") || message.contains("Fenced");
+        if !is_told {
+            self.voice.log(level, facility, message);
+        }
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if code != Some(RDKafkaErrorCode::Fatal) && !code.is_some_and(is_fenced) {
+            self.voice.error(error, reason);
+        }
+    }
+}
+
+impl ProducerContext for Acknowledgements {
+    type DeliveryOpaque = Box<Ticket>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, ticket: Box<Ticket>) {
+        let result = match result {
+            Ok(_) => Ok(()),
+            Err((error, _)) => Err(error.to_string()),
+        };
+        let ticket = *ticket;
+        self.delivered.lock().push(Delivery { ticket, result });
+    }
+}
+
+/// Whether an error says that the brokers have given this producer's place to another one, or have taken it for gone.
+fn is_fenced(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Fenced
+            | RDKafkaErrorCode::ProducerFenced
+            | RDKafkaErrorCode::InvalidProducerEpoch
+            | RDKafkaErrorCode::InvalidProducerIdMapping
+            | RDKafkaErrorCode::UnknownProducerId
+    )
+}
+
+/// How far a lane's transactions have come.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Phase {
+    /// There are none.
+    Plain,
+    /// It does not have the right to publish yet.
+    Unclaimed,
+    /// No transaction is open.
+    Ready,
+    /// One is, and may take more.
+    Open,
+    /// Everything is with the brokers; they are told to commit.
+    Committing,
+    /// Something was refused; the brokers are told to forget all of it.
+    Aborting,
+    /// Another producer has the right now, or the brokers took this one for gone.
+    Lost(String),
+}
+
+/// A producer for one topic.
+pub(super) struct Lane {
+    producer: BaseProducer<Acknowledgements>,
+    pub(super) topic: String,
+    schema: &'static str,
+    phase: Phase,
+    /// Records of the open transaction that the brokers have not answered for.
+    unanswered: BTreeSet<Ticket>,
+    /// Records of the open transaction that the brokers have.
+    taken: Vec<Ticket>,
+    /// Why the open transaction cannot be committed.
+    refused: Option<String>,
+}
+
+impl Lane {
+    /// A producer; with a job's name, an exclusive one for it.
+    pub(super) fn new(
+        connection: &Connection,
+        topic: &str,
+        schema: &'static str,
+        exclusive: Option<&str>,
+    ) -> Result<Self, Failure> {
+        let mut config = connection.configure(&[
+            ("enable.idempotence", "true"),
+            ("acks", "all"),
+            ("compression.type", "zstd"),
+            ("linger.ms", "5"),
+            // A record that waits longer is given back, and a newer one may take its place.
+            ("message.timeout.ms", "60000"),
+            ("reconnect.backoff.max.ms", "2000"),
+        ]);
+        if let Some(job) = exclusive {
+            config
+                .set("transactional.id", format!("headcount/{job}/{topic}"))
+                .set("transaction.timeout.ms", TRANSACTION_MAX_MS.to_string());
+        }
+        let producer = config
+            .create_with_context(Acknowledgements::default())
+            .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
+        Ok(Self {
+            producer,
+            topic: topic.to_owned(),
+            schema,
+            phase: match exclusive {
+                Some(_) => Phase::Unclaimed,
+                None => Phase::Plain,
+            },
+            unanswered: BTreeSet::new(),
+            taken: Vec::new(),
+            refused: None,
+        })
+    }
+
+    /// Takes the right to publish from whoever has it; false if that takes longer.
+    pub(super) fn claim(&mut self) -> Result<bool, Failure> {
+        if self.phase != Phase::Unclaimed {
+            return Ok(true);
+        }
+        let step = Duration::from_millis(TRANSACTION_STEP_MS);
+        match self.producer.init_transactions(step) {
+            Ok(()) => self.phase = Phase::Ready,
+            Err(KafkaError::Transaction(error)) if error.is_retriable() => {}
+            Err(error) if error.rdkafka_error_code().is_some_and(is_fenced) => self.lose(&error),
+            Err(error) => {
+                return Err(Failure::Output(format!(
+                    "the brokers do not let this instance publish alone ({error}); allow the transactional id \
+                     'headcount/<job>/{}' to be written, or use --exclusive false",
+                    self.topic
+                )));
+            }
+        }
+        Ok(self.phase == Phase::Ready)
+    }
+
+    /// Why the right to publish is lost, if it is.
+    pub(super) fn lost_why(&self) -> Option<&str> {
+        match &self.phase {
+            Phase::Lost(why) => Some(why),
+            _ => None,
+        }
+    }
+
+    /// Answers for everything that is under way.
+    pub(super) fn give_up(mut self, why: &str) -> Vec<Delivery> {
+        let tickets = std::mem::take(&mut self.unanswered).into_iter();
+        let tickets = tickets.chain(std::mem::take(&mut self.taken));
+        let result = Err(why.to_owned());
+        tickets
+            .map(|ticket| Delivery {
+                ticket,
+                result: result.clone(),
+            })
+            .collect()
+    }
+
+    pub(super) fn send(
+        &mut self,
+        ticket: Ticket,
+        record: &Outgoing,
+    ) -> Result<Result<(), Full>, Failure> {
+        match self.phase {
+            Phase::Ready => match self.producer.begin_transaction() {
+                Ok(()) => self.phase = Phase::Open,
+                Err(error) => {
+                    self.settle(&error)?;
+                    return Ok(Err(Full));
+                }
+            },
+            Phase::Open if self.refused.is_none() => {}
+            Phase::Plain => {}
+            _ => return Ok(Err(Full)),
+        }
+        let header = |key, value| Header {
+            key,
+            value: Some(value),
+        };
+        let headers = OwnedHeaders::new_with_capacity(2)
+            .insert(header("content-type", "application/json"))
+            .insert(header("headcount-schema", self.schema));
+        // All of a topic's records in one partition: their order is that of their numbers.
+        let mut message =
+            BaseRecord::<str, [u8], Box<Ticket>>::with_opaque_to(&self.topic, Box::new(ticket))
+                .partition(0)
+                .key(&record.key)
+                .headers(headers);
+        message.payload = record.payload.as_deref();
+        match self.producer.send(message) {
+            Ok(()) => {}
+            Err((KafkaError::MessageProduction(RDKafkaErrorCode::QueueFull), _)) => {
+                return Ok(Err(Full));
+            }
+            Err((error, _)) => {
+                if self.producer.client().fatal_error().is_some() {
+                    self.settle(&error)?;
+                    return Ok(Err(Full));
+                }
+                let result = Err(error.to_string());
+                let delivered = &self.producer.context().delivered;
+                delivered.lock().push(Delivery { ticket, result });
+            }
+        }
+        if self.phase != Phase::Plain {
+            self.unanswered.insert(ticket);
+        }
+        Ok(Ok(()))
+    }
+
+    /// Gives up what is under way: otherwise the client waits for it when it is closed.
+    pub(super) fn abandon(&mut self) {
+        self.producer
+            .purge(PurgeConfig::default().queue().inflight());
+    }
+
+    /// Takes answers, and brings the open transaction to its end.
+    pub(super) fn tend(
+        &mut self,
+        wait: Duration,
+        deliveries: &mut Vec<Delivery>,
+    ) -> Result<(), Failure> {
+        self.producer.poll(wait);
+        let answers = std::mem::take(&mut *self.producer.context().delivered.lock());
+        if self.phase == Phase::Plain {
+            deliveries.extend(answers);
+            return Ok(());
+        }
+        for Delivery { ticket, result } in answers {
+            if !self.unanswered.remove(&ticket) {
+                continue;
+            }
+            match result {
+                Ok(()) => self.taken.push(ticket),
+                Err(why) => {
+                    let result = Err(why.clone());
+                    deliveries.push(Delivery { ticket, result });
+                    self.refused.get_or_insert(why);
+                }
+            }
+        }
+        if let Some((code, why)) = self.producer.client().fatal_error() {
+            return self.settle_fatal(code, &why);
+        }
+        if self.phase == Phase::Open && self.refused.is_some() {
+            self.phase = Phase::Aborting;
+        } else if self.phase == Phase::Open && self.unanswered.is_empty() {
+            self.phase = Phase::Committing;
+        }
+        let step = Duration::from_millis(TRANSACTION_STEP_MS);
+        let result = match self.phase {
+            Phase::Committing => self.producer.commit_transaction(step),
+            Phase::Aborting => self.producer.abort_transaction(step),
+            _ => return Ok(()),
+        };
+        match result {
+            Ok(()) => self.note_end(deliveries),
+            Err(error) => self.settle(&error)?,
+        }
+        Ok(())
+    }
+
+    /// The open transaction is committed, or forgotten with all that was in it.
+    fn note_end(&mut self, deliveries: &mut Vec<Delivery>) {
+        let refused = self.refused.take();
+        let result = refused.map_or(Ok(()), |why| {
+            Err(format!("another record of its transaction failed: {why}"))
+        });
+        let taken = std::mem::take(&mut self.taken).into_iter();
+        // Of those that were purged the answers may be yet to come.
+        let all = taken.chain(std::mem::take(&mut self.unanswered));
+        deliveries.extend(all.map(|ticket| Delivery {
+            ticket,
+            result: result.clone(),
+        }));
+        self.phase = Phase::Ready;
+    }
+
+    /// What an error of a transaction means for it.
+    fn settle(&mut self, error: &KafkaError) -> Result<(), Failure> {
+        if let Some((code, why)) = self.producer.client().fatal_error() {
+            return self.settle_fatal(code, &why);
+        }
+        match error {
+            KafkaError::Transaction(error) if error.is_retriable() => {}
+            KafkaError::Transaction(error) if error.txn_requires_abort() => {
+                self.refused.get_or_insert_with(|| error.to_string());
+                self.phase = Phase::Aborting;
+            }
+            // Nothing was answered in time.
+            KafkaError::Flush(_) => {}
+            error if error.rdkafka_error_code().is_some_and(is_fenced) => self.lose(error),
+            error => return Err(gave_up(&error.to_string())),
+        }
+        Ok(())
+    }
+
+    fn settle_fatal(&mut self, code: RDKafkaErrorCode, why: &str) -> Result<(), Failure> {
+        if self.phase != Phase::Plain && is_fenced(code) {
+            self.lose(&why);
+            return Ok(());
+        }
+        Err(gave_up(why))
+    }
+
+    fn lose(&mut self, why: &dyn std::fmt::Display) {
+        self.phase = Phase::Lost(why.to_string());
+    }
+}
+
+fn gave_up(why: &str) -> Failure {
+    Failure::Output(format!(
+        "the Kafka client gave up on publishing: {why}; what is saved is published by the next run"
+    ))
+}
