@@ -1,30 +1,35 @@
 //! What the trailing table costs: a sighting, and the pass over the full table that every tick makes.
 //!
-//! The table is filled with two years of traffic, so that every row that can be full is. Then it is asked for all six
-//! windows, as at a tick: once where the last minute is as busy as can be (no window is exact), once as time has
-//! gone on by half a minute, by half a day and by half a year.
+//! The table is filled with two years of traffic, so that every row that can be full is, and another with a day of it.
+//! Then they are asked for all six windows, as at a tick: once where the last minute is as busy as can be (no window is
+//! exact), once as time has gone on by half a minute, by half a day and by half a year.
 #![allow(
     clippy::disallowed_methods,
     reason = "a measurement is about real time"
 )]
 
 use std::hint::black_box;
+use std::thread;
 use std::time::Instant;
 
+use crossbeam_channel::bounded;
 use headcount::engine::calendar::Calendar;
 use headcount::engine::frame::{EventTime, Sighting, UserHash};
+use headcount::engine::route::Router;
 use headcount::engine::sketch::Precision;
 use headcount::engine::sketch::estimate::Users;
 use headcount::engine::trailing::Trailing;
-use headcount::limits::PAGES;
+use headcount::engine::trailing::lanes::Lanes;
+use headcount::limits::{BATCH_SIGHTINGS, PAGES, WORKER_QUEUE_MESSAGES};
 
 const USERS: u64 = 9_000_000;
 const SIGHTINGS: u64 = 18_000_000;
 const START: EventTime = 1_767_225_600;
-const SPAN_S: u64 = 2 * 365 * 86_400;
+const DAY_S: u64 = 86_400;
+const TWO_YEARS_S: u64 = 2 * 365 * DAY_S;
 /// Sightings of the last minute: enough that no page's users are all known.
 const RUSH: u64 = 200_000;
-const TICKS: u32 = 50;
+const TICKS: usize = 50;
 
 /// Sebastiano Vigna's splitmix64: spreads a number over 64 bits.
 fn spread(seed: u64) -> u64 {
@@ -42,12 +47,12 @@ fn sighting(seed: u64, ts: u64) -> Sighting {
     }
 }
 
-/// Two years of traffic in the order of time, but for a few seconds of disorder.
-fn two_years() -> Vec<Sighting> {
-    let end = u64::from(START) + SPAN_S;
+/// Traffic in the order of time, but for a few seconds of disorder.
+fn traffic(span_s: u64) -> Vec<Sighting> {
+    let end = u64::from(START) + span_s;
     let steady = SIGHTINGS - RUSH;
     let mut sightings: Vec<_> = (0..steady)
-        .map(|i| sighting(i, u64::from(START) + i * SPAN_S / steady + spread(i) % 5))
+        .map(|i| sighting(i, u64::from(START) + i * span_s / steady + spread(i) % 5))
         .collect();
     sightings.extend((steady..SIGHTINGS).map(|i| sighting(i, end - 59 + spread(i) % 60)));
     sightings
@@ -62,36 +67,122 @@ fn fill(name: &str, p: Precision, sightings: &[Sighting]) -> Trailing {
     table
 }
 
+/// The pass by each width of instructions, by turns, so that the machine's moods fall on all of them.
 fn ask(name: &str, p: Precision, table: &Trailing, as_of: EventTime) {
     let starts = Calendar::utc().trailing(as_of);
-    let mut best = f64::INFINITY;
-    let begin = Instant::now();
+    let widths = Lanes::available();
+    let mut times = vec![Vec::new(); widths.len()];
     for _ in 0..TICKS {
-        let one = Instant::now();
-        black_box(table.tally(black_box(&starts)));
-        best = best.min(one.elapsed().as_secs_f64());
+        for (lanes, times) in widths.iter().zip(&mut times) {
+            let one = Instant::now();
+            black_box(table.tally_by(*lanes, black_box(&starts)));
+            times.push(one.elapsed().as_secs_f64() * 1e3);
+        }
     }
-    let mean = begin.elapsed().as_secs_f64() / f64::from(TICKS);
+    let mut shown = String::new();
+    for (lanes, times) in widths.iter().zip(&mut times) {
+        times.sort_by(f64::total_cmp);
+        let (median, best) = (times[times.len() / 2], times[0]);
+        shown += &format!(" {} {median:.2} ms (best {best:.2}),", lanes.name());
+    }
     let users = table.tally(&starts).map(|tally| tally.users(p));
     let exact = users.iter().filter(|u| u.is_exact()).count();
     let numbers: Vec<_> = users.iter().map(|u: &Users| u.users.to_string()).collect();
     println!(
-        "tick, {name:<26} {:>8.2} ms (best {:.2} ms), {exact} of 6 exact: {}",
-        mean * 1e3,
-        best * 1e3,
+        "tick, {name:<32}{shown} {exact} of 6 exact: {}",
         numbers.join(" ")
     );
 }
 
+/// The longest time that a worker is away from its batches during a tick, beside what one batch takes.
+fn stall(p: Precision, sightings: &[Sighting], table: &mut Trailing, as_of: EventTime) {
+    let starts = Calendar::utc().trailing(as_of);
+    let (mut slices, mut batches) = (Vec::new(), Vec::new());
+    let mut rest = sightings.chunks_exact(BATCH_SIGHTINGS).cycle();
+    for _ in 0..TICKS {
+        table.begin(&starts);
+        while table.is_busy() {
+            let one = Instant::now();
+            black_box(table.step());
+            slices.push(one.elapsed().as_secs_f64() * 1e6);
+            let one = Instant::now();
+            table.record_all(rest.next().expect("it goes round"));
+            batches.push(one.elapsed().as_secs_f64() * 1e6);
+        }
+    }
+    for (name, times) in [("slice", &mut slices), ("batch", &mut batches)] {
+        times.sort_by(f64::total_cmp);
+        let at = |share: f64| times[((times.len() - 1) as f64 * share) as usize];
+        println!(
+            "p = {}, a {name} of a tick takes {:.0} us (99 %: {:.0}, longest {:.0}), {} a tick",
+            p.bits(),
+            at(0.5),
+            at(0.99),
+            at(1.0),
+            times.len() / TICKS
+        );
+    }
+}
+
+/// A sighting from where it is admitted to a shard's thread, which throws it away or records it.
+fn hand_over(p: Precision, sightings: &[Sighting], records: bool) {
+    let (work, inbox) = bounded::<Vec<Sighting>>(WORKER_QUEUE_MESSAGES);
+    let (to_recycle, recycled) = bounded(WORKER_QUEUE_MESSAGES);
+    let shard = thread::spawn(move || {
+        let mut shard = Trailing::new(p, 0..PAGES);
+        for batch in inbox {
+            if records {
+                shard.record_all(&batch);
+            } else {
+                black_box(&batch);
+            }
+            let _ = to_recycle.try_send(batch);
+        }
+    });
+    let mut router = Router::new(p, 1);
+    let begin = Instant::now();
+    for sighting in sightings {
+        if let Some(shard) = router.push(*sighting) {
+            let empty = recycled.try_recv().unwrap_or_default();
+            work.send(router.take(shard, empty)).expect("it listens");
+        }
+    }
+    drop(work);
+    shard.join().expect("it does not panic");
+    let ns = begin.elapsed().as_secs_f64() * 1e9 / sightings.len() as f64;
+    let what = if records {
+        "to shard and table"
+    } else {
+        "to shard"
+    };
+    println!("sighting {what}: {ns:.1} ns");
+}
+
 fn main() {
     let p = Precision::default();
-    let mut sightings = two_years();
-    let table = fill("in the order of time", p, &sightings);
-    let end = (u64::from(START) + SPAN_S) as EventTime;
-    ask("busy minute", p, &table, end);
-    ask("30 s later", p, &table, end + 30);
-    ask("12 h later", p, &table, end + 43_200);
-    ask("half a year later", p, &table, end + 183 * 86_400);
+    let end = |span_s| (u64::from(START) + span_s) as EventTime;
+    let day = traffic(DAY_S);
+    let mut table = fill("a day", p, &day);
+    ask("a day, busy minute", p, &table, end(DAY_S));
+    ask("a day, 30 s later", p, &table, end(DAY_S) + 30);
+    stall(p, &day, &mut table, end(DAY_S));
+    let mut sightings = traffic(TWO_YEARS_S);
+    let mut table = fill("two years", p, &sightings);
+    let end = end(TWO_YEARS_S);
+    ask("two years, busy minute", p, &table, end);
+    ask("two years, 30 s later", p, &table, end + 30);
+    ask("two years, 12 h later", p, &table, end + 43_200);
+    ask(
+        "two years, half a year later",
+        p,
+        &table,
+        end + 183 * 86_400,
+    );
+    stall(p, &sightings, &mut table, end);
+    for _ in 0..3 {
+        hand_over(p, &sightings, false);
+        hand_over(p, &sightings, true);
+    }
     // A deterministic shuffle: history that is fed in no order at all.
     for i in (1..sightings.len()).rev() {
         let j = spread(i as u64) % (i as u64 + 1);

@@ -36,8 +36,14 @@ pub const RESTING_WINDOWS: usize = 16;
 /// Most worker threads (`--threads`).
 pub const MAX_THREADS: usize = 64;
 
+/// Threads of a `count` up to which one of them decodes, admits and owns the sketches too.
+pub const THREADS_THAT_DO_ALL: usize = 2;
+
 /// Sightings in one batch to a worker. 1,024 measured 25 ns a sighting, 4,096 measured 11 ns.
 pub const BATCH_SIGHTINGS: usize = 4_096;
+/// Cells of the trailing table that a worker looks at for a tick before it takes the next batch: with the slowest
+/// instructions they take as long as recording a batch does.
+pub const PASS_CELLS: usize = 65_536;
 /// Batches and barriers under way to one worker.
 pub const WORKER_QUEUE_MESSAGES: usize = 16;
 /// Answers under way from all workers to the reporter.
@@ -194,7 +200,23 @@ pub const TABLE_ROWS: usize = 24;
 pub const PROGRESS_EVERY_MS: u64 = 100;
 /// Bytes read at once from a file or pipe.
 pub const READ_BUFFER_BYTES: usize = 1 << 20;
-/// Files that one `count` reads side by side (each holds a descriptor and a buffer).
+/// Bytes of a chunk of lines that one thread reads and decodes: few enough to stay in a core's cache. Its last line may
+/// be longer.
+pub const CHUNK_BYTES: usize = 512 << 10;
+/// The same where more than [`CHUNK_FILES`] files are read side by side.
+pub const SMALL_CHUNK_BYTES: usize = 64 << 10;
+/// See [`SMALL_CHUNK_BYTES`].
+pub const CHUNK_FILES: usize = 64;
+/// Chunks that are read and decoded ahead of the one that is admitted, for each thread; of several files each has at
+/// least one.
+pub const CHUNKS_AHEAD_PER_THREAD: usize = 4;
+/// Memory for a chunk that is kept for the next one, in bytes; more than that was for one long line, and is given back.
+pub const KEPT_CHUNK_BYTES: usize = 2 << 20;
+/// Bytes read behind a chunk at first, for the rest of its last line.
+pub const LINE_END_BYTES: usize = 8 << 10;
+/// Bytes that a pipe is asked to hold.
+pub const PIPE_BYTES: usize = 1 << 20;
+/// Files that one `count` reads side by side (each holds a descriptor and a chunk).
 pub const MAX_FILES: usize = 1_024;
 
 /// Bytes that one mock partition holds before it forgets its oldest records, and what the demo leaves unread in all of
@@ -265,7 +287,12 @@ const _: () = assert!(
     HINT_UNTIL_S / 1_000 < 315_532_800,
     "a likely number of a coarser unit is before 1980 in a finer one"
 );
+const _: () = assert!(2 * CHUNK_BYTES <= KEPT_CHUNK_BYTES && LINE_END_BYTES <= SMALL_CHUNK_BYTES);
 const _: () = assert!(MAX_THREADS <= PAGES);
+const _: () = assert!(
+    (1 << PRECISION_MAX) / PAGES * (64 - PRECISION_MAX as usize + 1) <= PASS_CELLS,
+    "a pass stops between two pages, so one must fit"
+);
 const _: () = assert!(
     PRECISION_MIN >= 8 + 3,
     "a page holds at least one 64-bit hash"
@@ -274,6 +301,10 @@ const _: () = assert!(PRECISION_MIN <= PRECISION_DEFAULT && PRECISION_DEFAULT <=
 const _: () = assert!(
     ANSWER_QUEUE_MESSAGES >= MAX_THREADS,
     "one barrier's answers always fit"
+);
+const _: () = assert!(
+    ANSWER_QUEUE_MESSAGES > BARRIER_QUEUE_MESSAGES + 1,
+    "whoever answers itself before it announces the barrier never waits for itself"
 );
 const _: () = assert!(SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
 const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);

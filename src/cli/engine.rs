@@ -12,17 +12,17 @@ use crate::limits::{MAX_THREADS, PRECISION_MAX, PRECISION_MIN};
 /// How frames are read and counted.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Worker threads that own the sketches, 1 to 64; the counts are the same bytes for any number
+    /// Threads, 1 to 64: with count those that decode [default: one a core], with run those that own the sketches
+    /// [default: 1]; the counts are the same bytes for any number
     #[arg(
         long,
         value_name = "N",
-        default_value_t = 1,
         env = "HEADCOUNT_THREADS",
         hide_env = true,
         allow_negative_numbers = true,
         value_parser = threads
     )]
-    pub threads: usize,
+    pub threads: Option<usize>,
 
     /// Sketches have 2^P registers, P from 12 to 18: a window of many users takes 2^P bytes (128 KiB at 17) and has a
     /// standard error of 104 % / sqrt(2^P) (0.29 % at 17, 0.81 % at 14)

@@ -2,14 +2,16 @@
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::Counting;
 use crate::cli::count::{CountArgs, Format};
+use crate::cli::engine::EngineArgs;
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
 use crate::io::source::lines::Input;
-use crate::limits::MAX_FILES;
+use crate::limits::{MAX_FILES, MAX_THREADS};
 
 /// The configuration of `count`.
 #[derive(Debug, Clone)]
@@ -22,6 +24,8 @@ pub struct CountConfig {
     pub rejects_file: Option<PathBuf>,
     /// How to print.
     pub format: Format,
+    /// Threads that decode.
+    pub threads: usize,
     /// How frames are counted.
     pub counting: Counting,
 }
@@ -59,6 +63,19 @@ impl CountConfig {
         });
         let chosen = args.window.iter().map(|p| Period::from(*p).bit());
         let periods = chosen.fold(0, |all, bit| all | bit);
+        let engine = EngineArgs {
+            threads: args.engine.threads.or_else(cores),
+            ..args.engine.clone()
+        };
+        let counting = Counting::resolve(
+            &engine,
+            Emission::Once,
+            if periods == 0 {
+                Period::all_bits()
+            } else {
+                periods
+            },
+        )?;
         let (quarantine_file, rejects_file) = (&args.quarantine_file, &args.rejects_file);
         check_aside(&inputs, quarantine_file.as_deref(), rejects_file.as_deref())?;
         Ok(Self {
@@ -66,17 +83,20 @@ impl CountConfig {
             rejects_file: rejects_file.clone(),
             inputs,
             format,
-            counting: Counting::resolve(
-                &args.engine,
-                Emission::Once,
-                if periods == 0 {
-                    Period::all_bits()
-                } else {
-                    periods
-                },
-            )?,
+            threads: counting.threads,
+            // One shard is enough for whoever admits the lines of all of these threads.
+            counting: Counting {
+                threads: 1,
+                ..counting
+            },
         })
     }
+}
+
+/// The cores that this process may use, as far as it can use them.
+fn cores() -> Option<usize> {
+    let cores = thread::available_parallelism().ok()?;
+    Some(cores.get().min(MAX_THREADS))
 }
 
 /// These files are written anew, so they must be neither one nor an input.

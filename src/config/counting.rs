@@ -23,7 +23,7 @@ const YEAR_S: u64 = 366 * 86_400;
 /// How frames are read and counted.
 #[derive(Debug, Clone)]
 pub struct Counting {
-    /// Worker threads.
+    /// Worker threads that own the sketches.
     pub threads: usize,
     /// Precision of every sketch.
     pub precision: Precision,
@@ -68,10 +68,10 @@ impl Counting {
         periods: u8,
     ) -> Result<Self, Failure> {
         let usage = |text: String| Err(Failure::Usage(text));
-        if !(1..=MAX_THREADS).contains(&args.threads) {
+        let threads = args.threads.unwrap_or(1);
+        if !(1..=MAX_THREADS).contains(&threads) {
             return usage(format!(
-                "--threads must be 1 to {MAX_THREADS}, not {}",
-                args.threads
+                "--threads must be 1 to {MAX_THREADS}, not {threads}"
             ));
         }
         let Some(precision) = Precision::new(args.precision) else {
@@ -85,7 +85,7 @@ impl Counting {
         }
         let retention_s = retention(args)?;
         Ok(Self {
-            threads: args.threads,
+            threads,
             precision,
             rules: Rules {
                 calendar: calendar(&args.timezone)?,

@@ -8,11 +8,10 @@ use std::mem;
 
 use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
 
-pub use unit::{TsUnit, WrongUnit};
+pub use unit::{Guess, TsUnit, WrongUnit};
 
 use super::frame::{Reject, UserHash, Verdict};
 use crate::limits::{KEPT_SCRATCH_BYTES, MAX_FRAME_BYTES, MAX_FRAME_DEPTH};
-use unit::Guess;
 
 /// Which fields of a frame hold what.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +46,8 @@ pub struct Decoder {
     /// The last event time that was read, in its unit.
     raw_ts: u64,
     guess: Guess,
+    /// See [`Decoder::noted`].
+    noted: Option<Option<u64>>,
 }
 
 impl Decoder {
@@ -60,11 +61,13 @@ impl Decoder {
             buffers: new_buffers(),
             tape: Tape(Vec::new()),
             raw_ts: 0,
+            noted: None,
         }
     }
 
     /// The verdict on one frame; `None` is a record without a value. Never panics, whatever the bytes.
     pub fn decode(&mut self, frame: Option<&[u8]>) -> Verdict {
+        self.noted = None;
         let Some(frame) = frame else {
             return Verdict::Rejected(Reject::Tombstone);
         };
@@ -96,7 +99,7 @@ impl Decoder {
         );
         let verdict = match parsed {
             Ok(()) => root_fields(&tape.0, &self.fields)
-                .and_then(|root| judge(root, &self.fields, &mut self.guess))
+                .and_then(|root| judge(root, &self.fields, &mut self.noted))
                 .map(|(verdict, raw_ts)| {
                     self.raw_ts = raw_ts;
                     verdict
@@ -104,6 +107,9 @@ impl Decoder {
             Err(error) => Err(reason(frame, error.error())),
         };
         self.tape = tape.reset();
+        if let Some(raw_ts) = self.noted {
+            self.guess.note(raw_ts);
+        }
         verdict
     }
 
@@ -112,6 +118,13 @@ impl Decoder {
     #[must_use]
     pub fn raw_ts(&self) -> u64 {
         self.raw_ts
+    }
+
+    /// What a [`Guess`] is to look at in the last frame: its event time as it stands there, none if that is before the epoch;
+    /// nothing where it had no good user id or no number. For who decodes a stream's frames out of their order.
+    #[must_use]
+    pub fn noted(&self) -> Option<Option<u64>> {
+        self.noted
     }
 
     /// That every event time so far looks like another unit: told once, after [`HINT_FRAMES`] of them, or with
@@ -170,11 +183,11 @@ fn root_fields<'t>(tape: &'t [Node<'t>], fields: &Fields) -> Result<RootFields<'
 fn judge(
     (uid, ts): RootFields<'_>,
     fields: &Fields,
-    guess: &mut Guess,
+    noted: &mut Option<Option<u64>>,
 ) -> Result<(Verdict, u64), Reject> {
     let uid = user(uid, &fields.ignored_uids)?;
     let raw_ts = time::raw(ts)?;
-    guess.note(raw_ts);
+    *noted = Some(raw_ts);
     let raw_ts = raw_ts.ok_or(Reject::TsRange)?;
     let ts = fields.ts_unit.event_time(raw_ts).ok_or(Reject::TsRange)?;
     let verdict = match uid {

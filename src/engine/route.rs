@@ -62,6 +62,12 @@ impl Router {
         mem::replace(&mut self.batches[shard], empty)
     }
 
+    /// Shows a shard's batch to who needs it only for the moment, and begins a new one.
+    pub fn visit(&mut self, shard: usize, on: impl FnOnce(&[Sighting])) {
+        on(&self.batches[shard]);
+        self.batches[shard].clear();
+    }
+
     /// Whether a shard has sightings waiting.
     #[must_use]
     pub fn has_sightings(&self, shard: usize) -> bool {

@@ -1,5 +1,6 @@
 //! A shard: one worker's pages of every sketch.
 
+mod answers;
 mod saved;
 
 use std::collections::VecDeque;
@@ -8,7 +9,7 @@ use std::mem;
 use std::ops::Range;
 
 use self::saved::Saving;
-use super::barrier::{Answer, Question};
+use super::barrier::Answer;
 use super::calendar::{Calendar, Period, WindowId};
 use super::frame::Sighting;
 use super::sketch::Precision;
@@ -63,6 +64,10 @@ pub struct Shard {
     rests: u64,
     packer: Packer,
     saving: Saving,
+    /// Answers that are not handed over yet. While a pass over the trailing table is under way, the first waits for it.
+    answers: VecDeque<Answer>,
+    /// Which of these the pass, or the last one, is for.
+    passes_for: usize,
 }
 
 impl fmt::Debug for Shard {
@@ -87,6 +92,8 @@ impl Shard {
             rests: 0,
             packer: Packer::default(),
             saving: Saving::default(),
+            answers: VecDeque::new(),
+            passes_for: 0,
         }
     }
 
@@ -127,25 +134,6 @@ impl Shard {
             window.unsaved = true;
             self.saving.note_unsaved(window.id);
         }
-    }
-
-    /// Answers a barrier, and packs and forgets what it says.
-    pub fn answer(&mut self, question: &Question) -> Answer {
-        let mut answer = Answer {
-            trailing: question.trailing.as_ref().map(|s| self.trailing.tally(s)),
-            windows: question.windows.iter().map(|id| self.tally(*id)).collect(),
-            saved: None,
-            trouble: None,
-        };
-        for id in &question.evicted {
-            self.windows.remove(*id);
-        }
-        for id in &question.cooled {
-            self.cool(*id);
-        }
-        answer.saved = question.save.then(|| self.save());
-        answer.trouble = self.saving.take_trouble();
-        answer
     }
 
     /// A window of few users is packed at once, which costs next to nothing; another one when enough others rest.

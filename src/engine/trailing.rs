@@ -10,7 +10,11 @@
 //!
 //! The same users give the same answer here and in a calendar window, bit for bit.
 
+pub mod lanes;
+mod pass;
 mod saved;
+
+pub use pass::Slice;
 
 use std::collections::VecDeque;
 use std::hint::black_box;
@@ -18,10 +22,9 @@ use std::ops::Range;
 
 use super::frame::{EventTime, Sighting, UserHash};
 use super::sketch::Precision;
-use super::sketch::estimate::Tally;
+use lanes::Lanes;
+use pass::Pass;
 
-/// Registers looked at together while the answers are put together: one page at p = 17.
-const STRIPE: usize = 512;
 /// Sightings that are fetched from memory together.
 const TOGETHER: usize = 16;
 
@@ -39,6 +42,10 @@ pub struct Trailing {
     /// `changed[rank][page]`: whether the row's seconds in the page changed since they were saved; at rank 0 whether the
     /// latest users did.
     changed: Vec<Vec<bool>>,
+    lanes: Lanes,
+    pass: Option<Pass>,
+    /// Sightings that came during a pass, in pages that it had before it.
+    waiting: Vec<Sighting>,
 }
 
 impl Trailing {
@@ -54,16 +61,31 @@ impl Trailing {
             newest: vec![Vec::new(); ranks],
             latest: vec![LatestUsers::default(); pages.len()],
             changed: vec![vec![false; pages.len()]; ranks + 1],
+            lanes: Lanes::widest(),
+            pass: None,
+            waiting: Vec::new(),
         }
     }
 
     /// Records sightings whose pages are in this share.
     pub fn record_all(&mut self, sightings: &[Sighting]) {
+        match self.next_page() {
+            None => self.enter_all(sightings),
+            Some(next_page) => self.record_beside(sightings, next_page),
+        }
+    }
+
+    /// Records a sighting whose page is in this share.
+    pub fn record(&mut self, sighting: &Sighting) {
+        self.record_all(std::slice::from_ref(sighting));
+    }
+
+    fn enter_all(&mut self, sightings: &[Sighting]) {
         for together in sightings.chunks(TOGETHER) {
             // The processor waits for memory once for all of these, not for one after the other.
             black_box(together.iter().map(|s| self.peek(s)).max());
             for sighting in together {
-                self.record(sighting);
+                self.enter(sighting);
             }
         }
     }
@@ -75,8 +97,7 @@ impl Trailing {
         row.get(at).copied().unwrap_or(0)
     }
 
-    /// Records a sighting whose page is in this share.
-    pub fn record(&mut self, sighting: &Sighting) {
+    fn enter(&mut self, sighting: &Sighting) {
         let place = self.precision.place(sighting.hash);
         let page = place.page - self.first_page;
         let registers = self.precision.page_registers();
@@ -97,67 +118,10 @@ impl Trailing {
         self.changed[0][page] |= self.latest[page].record(sighting.hash, sighting.ts, before, kept);
     }
 
-    /// Adds this share to the tallies of the windows that start after these seconds.
-    #[must_use]
-    pub fn tally(&self, starts: &[i64; 6]) -> [Tally; 6] {
-        // A start before 1970 admits every second but 0, which means never.
-        let starts = starts.map(|s| EventTime::try_from(s.max(0)).unwrap_or(EventTime::MAX));
-        let mut tallies: [Tally; 6] = Default::default();
-        for page in 0..self.pages {
-            let exact =
-                starts.map(|s| self.latest[page].users_after(s) <= self.precision.page_hashes());
-            for (w, tally) in tallies.iter_mut().enumerate() {
-                if exact[w] {
-                    let users = self.latest[page].after(starts[w]);
-                    tally.add_exact_page(users, self.precision);
-                }
-            }
-            if exact.contains(&false) {
-                self.tally_registers(page, &starts, &exact, &mut tallies);
-            }
-        }
-        tallies
-    }
-
-    fn tally_registers(
-        &self,
-        page: usize,
-        starts: &[EventTime; 6],
-        exact: &[bool; 6],
-        tallies: &mut [Tally; 6],
-    ) {
-        let registers = self.precision.page_registers();
-        let earliest = starts.iter().min().copied().unwrap_or(0);
-        let mut values = [[0u8; STRIPE]; 6];
-        for stripe in (0..registers).step_by(STRIPE) {
-            let width = STRIPE.min(registers - stripe);
-            let from = page * registers + stripe;
-            for values in &mut values {
-                values[..width].fill(0);
-            }
-            for (rank, row) in (1u8..).zip(&self.rows) {
-                let newest = self.newest[usize::from(rank) - 1].get(page);
-                if newest.is_none_or(|newest| *newest <= earliest) {
-                    continue;
-                }
-                let seconds = &row[from..from + width];
-                for (values, start) in values.iter_mut().zip(starts) {
-                    for (value, second) in values.iter_mut().zip(seconds) {
-                        *value = if second > start { rank } else { *value };
-                    }
-                }
-            }
-            for (w, tally) in tallies.iter_mut().enumerate() {
-                if !exact[w] {
-                    tally.add_register_page(&values[w][..width]);
-                }
-            }
-        }
-    }
-
     /// Appends the canonical bytes (docs/FORMAT.md): page after page its table, rank by rank, and its latest users,
     /// latest first. Equal sightings give equal bytes.
     pub fn write_canonical(&self, out: &mut Vec<u8>) {
+        assert!(!self.is_busy(), "what waits would be missing");
         let registers = self.precision.page_registers();
         for page in 0..self.pages {
             for row in &self.rows {

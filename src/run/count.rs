@@ -8,6 +8,7 @@ use std::time::Duration;
 use indicatif::{HumanCount, ProgressBar};
 
 use super::driver::Driver;
+use super::lines::{Keep, Lines, Next, Then};
 use super::pipeline::{Broken, Pipeline, fresh_shards};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
@@ -23,9 +24,12 @@ use crate::io::aside::Aside;
 use crate::io::aside::lines::FileAside;
 use crate::io::clock::{Clock, SystemClock};
 use crate::io::print::{Printer, printer};
-use crate::io::source::lines::{BytesRead, Input, LineSource};
-use crate::io::source::{Event, Source};
-use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
+use crate::io::source::chunks::open_all;
+use crate::io::source::lines::{BytesRead, Input};
+use crate::limits::{
+    CHUNK_BYTES, CHUNK_FILES, FRAMES_PER_ROUND, PROGRESS_EVERY_MS, SMALL_CHUNK_BYTES,
+    THREADS_THAT_DO_ALL,
+};
 use crate::observe::happenings::{UnitMistaken, WhyNot};
 use crate::observe::rejects::RejectLog;
 
@@ -37,17 +41,21 @@ use crate::observe::rejects::RejectLog;
 pub fn run(config: &CountConfig) -> Result<(), Failure> {
     let counting = &config.counting;
     let bytes = BytesRead::default();
-    let mut source = LineSource::open(&config.inputs, &bytes)?;
+    let chunks = open_all(&config.inputs, &bytes, chunk_bytes(config.inputs.len()))?;
+    let mut lines = Lines::start(chunks, config.threads, &counting.fields, keep(config))?;
     let calendar = &counting.rules.calendar;
     let publisher = Print {
         recorder: Recorder::new(counting.precision, calendar.clone(), None),
         printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
     };
-    let pipeline = Pipeline::start(
-        counting.precision,
-        fresh_shards(counting),
-        Box::new(publisher),
-    )?;
+    let shards = fresh_shards(counting);
+    // So few threads have enough to do with decoding: another one would take time from them.
+    let start = if config.threads <= THREADS_THAT_DO_ALL {
+        Pipeline::here
+    } else {
+        Pipeline::start
+    };
+    let pipeline = start(counting.precision, shards, Box::new(publisher))?;
     let admission = Admission::new(counting.rules.clone());
     let mut driver = Driver::new(
         counting.fields.clone(),
@@ -64,8 +72,8 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
     }
     let mut progress = Progress::new(&config.inputs, bytes);
-    let outcome = read_all(&mut source, &mut driver, &mut progress);
-    progress.tell(driver.unit_mistaken(true));
+    let outcome = read_all(&mut lines, &mut driver, &mut progress);
+    progress.tell(lines.unit_mistaken(true));
     progress.bar.finish_and_clear();
     let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
     let ended = ended.and(driver.aside.finish(&mut || true));
@@ -81,52 +89,64 @@ fn aside(path: Option<&PathBuf>) -> Result<Option<Box<dyn Aside>>, Failure> {
         .map(|aside| Box::new(aside) as Box<dyn Aside>))
 }
 
+/// Text of lines is kept only where some of them are put aside.
+fn keep(config: &CountConfig) -> Keep {
+    match (&config.quarantine_file, &config.rejects_file) {
+        (Some(_), _) => Keep::All,
+        (None, Some(_)) => Keep::Rejected,
+        (None, None) => Keep::Nothing,
+    }
+}
+
+fn chunk_bytes(files: usize) -> usize {
+    if files > CHUNK_FILES {
+        SMALL_CHUNK_BYTES
+    } else {
+        CHUNK_BYTES
+    }
+}
+
 fn read_all(
-    source: &mut LineSource,
+    lines: &mut Lines,
     driver: &mut Driver,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let mut rejects = RejectLog::default();
     let mut is_broken = false;
-    while !source.is_finished() && !is_broken {
-        for _ in 0..FRAMES_PER_ROUND {
-            let mut on = |event: Event<'_>| match event {
-                Event::Frame {
-                    partition,
+    while !lines.is_finished() && !is_broken {
+        lines.take(FRAMES_PER_ROUND, |next| {
+            let then = match next {
+                Next::Line {
+                    input,
                     offset,
-                    appended,
-                    payload,
+                    verdict,
+                    text,
                 } => {
                     let arrival = Arrival {
-                        partition,
+                        partition: input,
                         offset,
-                        appended,
+                        appended: None,
                     };
-                    let Ok((verdict, _)) = driver.frame(arrival, payload) else {
-                        is_broken = true;
-                        return Ok(None);
-                    };
+                    is_broken |= driver.admit(arrival, text, verdict).is_err();
                     if let Verdict::Rejected(reason) = verdict {
                         let now_ms = progress.clock.monotonic_ms();
-                        let name = &driver.partitions()[partition];
+                        let name = &driver.partitions()[input];
                         if let Some(line) =
                             rejects.line(now_ms, "", name, offset, WhyNot::Rejected(reason))
                         {
                             progress.bar.suspend(|| line.emit());
                         }
                     }
-                    Ok(driver.admission.clock(partition))
+                    Then::Go(driver.admission.clock(input))
                 }
-                Event::Finished(partition) | Event::ReachedEnd(partition) => {
-                    is_broken |= driver.finish(partition).is_err();
-                    Ok(None)
+                Next::End(input) => {
+                    is_broken |= driver.finish(input).is_err();
+                    Then::Go(None)
                 }
             };
-            if !source.poll(Duration::ZERO, &mut on)? || is_broken {
-                break;
-            }
-        }
-        progress.tell(driver.unit_mistaken(false));
+            if is_broken { Then::Stop } else { then }
+        })?;
+        progress.tell(lines.unit_mistaken(false));
         tell_quarantined(driver, &mut rejects, progress);
         driver.aside.tend(Duration::ZERO)?;
         progress.show(driver.admission.ledger().read);

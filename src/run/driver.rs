@@ -129,6 +129,22 @@ impl Driver {
     ) -> Result<(Verdict, Admitted), Broken> {
         self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
+        let admitted = self.admit(arrival, payload, verdict)?;
+        Ok((verdict, admitted))
+    }
+
+    /// Takes one frame that was decoded elsewhere; returns what became of it at once. Where frames are put aside the
+    /// payload must be there.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub fn admit(
+        &mut self,
+        arrival: Arrival,
+        payload: Option<&[u8]>,
+        verdict: Verdict,
+    ) -> Result<Admitted, Broken> {
         let admitted = self.admission.admit(arrival, verdict);
         if !matches!(admitted, Admitted::Counted(_)) {
             let clock = self.admission.clock(arrival.partition);
@@ -147,7 +163,7 @@ impl Driver {
         if self.admission.housekeeping_is_due() {
             self.barrier(Ask::default())?;
         }
-        Ok((verdict, admitted))
+        Ok(admitted)
     }
 
     /// Takes note that a partition will deliver nothing more.

@@ -4,6 +4,7 @@ pub mod count;
 pub mod demo;
 pub mod driver;
 mod keep;
+mod lines;
 pub mod pipeline;
 mod progress;
 mod publish;
@@ -20,6 +21,7 @@ mod stdout_sink;
 pub mod top;
 mod turn;
 mod viewing;
+mod worker;
 
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;

@@ -9,19 +9,15 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
+use super::worker::{Work, Worker};
 use crate::config::Counting;
-use crate::engine::barrier::{Answer, Barrier, Question};
+use crate::engine::barrier::{Answer, Barrier};
 use crate::engine::frame::Sighting;
 use crate::engine::route::{Router, page_ranges};
 use crate::engine::shard::Shard;
 use crate::engine::sketch::Precision;
 use crate::error::Failure;
 use crate::limits::{ANSWER_QUEUE_MESSAGES, BARRIER_QUEUE_MESSAGES, WORKER_QUEUE_MESSAGES};
-
-enum Work {
-    Batch(Vec<Sighting>),
-    Barrier(Arc<Question>),
-}
 
 /// Empty shards, one a thread.
 #[must_use]
@@ -35,10 +31,17 @@ pub fn fresh_shards(counting: &Counting) -> Vec<Shard> {
         .collect()
 }
 
+/// Who has a shard.
+enum Owner {
+    Worker(Sender<Work>),
+    /// The thread that admits.
+    Here(Box<Shard>, Sender<Answer>),
+}
+
 /// The running workers and the reporter behind them.
 pub struct Pipeline {
     router: Router,
-    work: Vec<Sender<Work>>,
+    owners: Vec<Owner>,
     recycled: Receiver<Vec<Sighting>>,
     reports: Sender<ToReporter>,
     workers: Vec<JoinHandle<()>>,
@@ -59,24 +62,52 @@ impl Pipeline {
         let threads = shards.len();
         let (to_recycle, recycled) = bounded(threads * WORKER_QUEUE_MESSAGES);
         let (reports, announced) = bounded(BARRIER_QUEUE_MESSAGES);
-        let (mut work, mut workers, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut owners, mut workers, mut answers) = (Vec::new(), Vec::new(), Vec::new());
         for (i, shard) in shards.into_iter().enumerate() {
             let (to_worker, inbox) = bounded(WORKER_QUEUE_MESSAGES);
             let (to_reporter, answered) = bounded(ANSWER_QUEUE_MESSAGES);
             let recycle = to_recycle.clone();
-            workers.push(spawn(format!("shard-{i}"), move || {
-                work_through(shard, &inbox, &recycle, &to_reporter);
-            })?);
-            work.push(to_worker);
+            let mut worker = Worker::new(shard, inbox, recycle, to_reporter);
+            workers.push(spawn(format!("shard-{i}"), move || while worker.turn() {})?);
+            owners.push(Owner::Worker(to_worker));
             answers.push(answered);
         }
         let reporter = Reporter::new(announced, answers, publisher);
         Ok(Self {
             router: Router::new(precision, threads),
-            work,
+            owners,
             recycled,
             reports,
             workers,
+            reporter: spawn("reporter".to_owned(), move || reporter.run())?,
+        })
+    }
+
+    /// The same without workers: whoever records has the shards too. For where other threads have enough to do.
+    ///
+    /// # Errors
+    ///
+    /// When the system gives no thread.
+    pub fn here(
+        precision: Precision,
+        shards: Vec<Shard>,
+        publisher: Box<dyn Publisher>,
+    ) -> Result<Self, Failure> {
+        let number = shards.len();
+        let (reports, announced) = bounded(BARRIER_QUEUE_MESSAGES);
+        let (mut owners, mut answers) = (Vec::new(), Vec::new());
+        for shard in shards {
+            let (to_reporter, answered) = bounded(ANSWER_QUEUE_MESSAGES);
+            owners.push(Owner::Here(Box::new(shard), to_reporter));
+            answers.push(answered);
+        }
+        let reporter = Reporter::new(announced, answers, publisher);
+        Ok(Self {
+            router: Router::new(precision, number),
+            owners,
+            recycled: bounded(0).1,
+            reports,
+            workers: Vec::new(),
             reporter: spawn("reporter".to_owned(), move || reporter.run())?,
         })
     }
@@ -94,11 +125,17 @@ impl Pipeline {
     }
 
     fn send_batch(&mut self, shard: usize) -> Result<(), Broken> {
-        let empty = self.recycled.try_recv().unwrap_or_default();
-        let batch = self.router.take(shard, empty);
-        self.work[shard]
-            .send(Work::Batch(batch))
-            .map_err(|_| Broken)
+        match &mut self.owners[shard] {
+            Owner::Worker(work) => {
+                let empty = self.recycled.try_recv().unwrap_or_default();
+                let batch = self.router.take(shard, empty);
+                work.send(Work::Batch(batch)).map_err(|_| Broken)
+            }
+            Owner::Here(owned, _) => {
+                self.router.visit(shard, |batch| owned.record(batch));
+                Ok(())
+            }
+        }
     }
 
     /// Sends a barrier behind all sightings.
@@ -118,9 +155,16 @@ impl Pipeline {
             if self.router.has_sightings(shard) {
                 self.send_batch(shard)?;
             }
-            self.work[shard]
-                .send(Work::Barrier(Arc::clone(&question)))
-                .map_err(|_| Broken)?;
+            match &mut self.owners[shard] {
+                Owner::Worker(work) => {
+                    let barrier = Work::Barrier(Arc::clone(&question));
+                    work.send(barrier).map_err(|_| Broken)?;
+                }
+                Owner::Here(owned, answers) => {
+                    // There is room: more answers fit than barriers may be under way.
+                    answers.send(owned.answer(&question)).map_err(|_| Broken)?;
+                }
+            }
         }
         let report = Report {
             snapshot: barrier.snapshot,
@@ -140,7 +184,7 @@ impl Pipeline {
     ///
     /// What the reporter failed with, or that a thread has died.
     pub fn finish(self, deadline_ms: u64) -> Result<(), Failure> {
-        drop(self.work);
+        drop(self.owners);
         let told = self.reports.send(ToReporter::Finish { deadline_ms });
         drop(self.reports);
         let mut died = false;
@@ -175,26 +219,4 @@ pub(super) fn spawn<T: Send + 'static>(
         .name(name)
         .spawn(body)
         .map_err(failed)
-}
-
-fn work_through(
-    mut shard: Shard,
-    inbox: &Receiver<Work>,
-    recycle: &Sender<Vec<Sighting>>,
-    answers: &Sender<Answer>,
-) {
-    while let Ok(work) = inbox.recv() {
-        match work {
-            Work::Batch(batch) => {
-                shard.record(&batch);
-                // A full channel means that enough empty batches wait; this one is freed.
-                let _ = recycle.try_send(batch);
-            }
-            Work::Barrier(question) => {
-                if answers.send(shard.answer(&question)).is_err() {
-                    return;
-                }
-            }
-        }
-    }
 }

@@ -6,7 +6,8 @@ use headcount::engine::frame::{EventTime, Sighting, UserHash};
 use headcount::engine::sketch::Precision;
 use headcount::engine::sketch::estimate::Users;
 use headcount::engine::trailing::Trailing;
-use headcount::limits::{MAX_EVENT_TIME_S, PAGES};
+use headcount::engine::trailing::lanes::Lanes;
+use headcount::limits::{BATCH_SIGHTINGS, MAX_EVENT_TIME_S, PAGES, PASS_CELLS};
 
 use super::dice::Dice;
 use super::sketches::{crowd, into_page};
@@ -244,6 +245,82 @@ fn any_split_of_the_table_is_the_whole() {
         }
         assert!(all == canonical(&whole), "{shares} shares");
         assert_eq!(sums.unwrap(), whole.tally(&starts));
+    }
+}
+
+#[test]
+fn all_widths_of_instructions_say_the_same() {
+    let mut dice = Dice::new(5);
+    for p in 12..=18 {
+        let p = precision(p);
+        let sightings: Vec<_> = (0..p.registers() * 2)
+            .map(|_| (dice.hash(), 1_000_000 + dice.below(10_000) as u32))
+            .collect();
+        let table = table(&sightings, p);
+        for starts in [
+            [0, 1_000_000, 1_005_000, 1_009_000, 1_009_900, 1_010_000],
+            [1_004_000; 6],
+            [1_009_999, 1_000_001, 1_009_990, -1, 1_000_000, 1_009_998],
+        ] {
+            let expected = table.tally(&starts);
+            for lanes in Lanes::available() {
+                assert!(
+                    table.tally_by(lanes, &starts) == expected,
+                    "{}",
+                    lanes.name()
+                );
+            }
+        }
+    }
+    assert_eq!(Lanes::available()[0].name(), "plain");
+}
+
+#[test]
+fn a_pass_in_slices_says_what_was_when_it_began_and_no_slice_is_longer_than_its_bound() {
+    let mut dice = Dice::new(6);
+    for p in [12, 15, 17] {
+        let p = precision(p);
+        // Every second register at every rank, so that the pass has to look at every cell of the table.
+        let everybody = (1..=u32::from(p.max_rank())).flat_map(|rank| {
+            let top = (1u64 << 63) >> (rank - 1);
+            let top = top & (u64::MAX << 18);
+            (0..p.registers() as u64)
+                .step_by(2)
+                .map(move |r| UserHash(top | r))
+        });
+        let sightings: Vec<_> = everybody
+            .map(|hash| (hash, 1_000_000 + dice.below(10_000) as u32))
+            .collect();
+        let mut stepped = table(&sightings, p);
+        let mut plain = table(&sightings, p);
+        let starts = [0, 1_000_000, 1_001_000, 1_005_000, 1_009_000, 1_009_500];
+        let expected = stepped.tally(&starts);
+
+        stepped.begin(&starts);
+        let (mut slices, mut cells) = (0, 0);
+        let tallies = loop {
+            let slice = stepped.step();
+            assert!(slice.cells <= PASS_CELLS && slice.sightings == 0);
+            (slices, cells) = (slices + 1, cells + slice.cells);
+            if let Some(tallies) = slice.tallies {
+                break tallies;
+            }
+            // Meanwhile users come in, known ones and new ones, in pages before and behind the pass.
+            let batch: Vec<_> = (0..500)
+                .map(|_| sighting(dice.hash(), 1_000_000 + dice.below(20_000) as u32))
+                .collect();
+            stepped.record_all(&batch);
+            plain.record_all(&batch);
+        };
+        assert!(tallies == expected);
+        assert_eq!(cells, usize::from(p.max_rank()) * p.registers());
+        assert!(slices >= cells.div_ceil(PASS_CELLS));
+        while stepped.is_busy() {
+            let slice = stepped.step();
+            assert!(slice.cells == 0 && (1..=BATCH_SIGHTINGS).contains(&slice.sightings));
+        }
+        assert!(canonical(&stepped) == canonical(&plain));
+        assert!(stepped.tally(&starts) == plain.tally(&starts));
     }
 }
 

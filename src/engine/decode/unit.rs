@@ -100,7 +100,7 @@ pub struct WrongUnit {
 
 /// Whether the first event times of a stream all look like one and the same wrong unit.
 #[derive(Debug)]
-pub(super) struct Guess {
+pub struct Guess {
     read_as: TsUnit,
     /// What all so far look like.
     looks_like: Option<TsUnit>,
@@ -109,7 +109,9 @@ pub(super) struct Guess {
 }
 
 impl Guess {
-    pub(super) fn new(read_as: TsUnit) -> Self {
+    /// A guess about event times that are read in this unit.
+    #[must_use]
+    pub fn new(read_as: TsUnit) -> Self {
         Self {
             read_as,
             looks_like: None,
@@ -117,9 +119,15 @@ impl Guess {
         }
     }
 
+    /// Whether more event times are to be looked at.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.left > 0
+    }
+
     /// Looks at an event time; none is one before the epoch.
     #[inline]
-    pub(super) fn note(&mut self, count: Option<u64>) {
+    pub fn note(&mut self, count: Option<u64>) {
         if self.left > 0 {
             self.look(count);
         }
@@ -140,7 +148,7 @@ impl Guess {
     }
 
     /// The result, once, when there are enough or no more of them.
-    pub(super) fn take(&mut self, at_end: bool) -> Option<WrongUnit> {
+    pub fn take(&mut self, at_end: bool) -> Option<WrongUnit> {
         if self.left > 0 && !at_end {
             return None;
         }

@@ -96,6 +96,12 @@ impl Tally {
         }
     }
 
+    /// Adds so many registers of one value, of a page whose users are known by its registers only.
+    pub(in crate::engine) fn add_registers(&mut self, value: u8, registers: u32) {
+        self.all_exact = false;
+        self.histogram[usize::from(value) % VALUES] += registers;
+    }
+
     /// Adds another share's tally.
     pub fn merge(&mut self, other: &Self) {
         self.all_exact &= other.all_exact;

@@ -8,6 +8,11 @@ use crate::engine::frame::{EventTime, UserHash};
 impl Trailing {
     /// Hands over the stretches that changed since the last call.
     pub fn save(&mut self, out: &mut Vec<SavedStretch>) {
+        assert!(
+            !self.is_passing(),
+            "a pass is ended before anything is saved"
+        );
+        self.settle();
         let registers = self.precision.page_registers();
         for (rank, changed) in (0u8..).zip(&mut self.changed) {
             for (page, changed) in changed.iter_mut().enumerate() {

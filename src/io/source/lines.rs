@@ -1,27 +1,20 @@
 //! Frames from files and standard input, one a line; plain, gzip or zstd, told apart by their first bytes.
-//!
-//! Several files are as many partitions, read side by side by event time: the next line comes from the file whose
-//! clock is least, so that windows can close as they would have live.
 
-use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
-use super::{Event, Source};
-use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
-const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-const ZSTD_MAGIC: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
+pub(super) const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
+pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// A file to read, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -43,7 +36,7 @@ impl Input {
     }
 
     /// The name in a message to people.
-    fn spoken(&self) -> String {
+    pub(super) fn spoken(&self) -> String {
         match self {
             Self::Stdin => "standard input".to_owned(),
             Self::File(_) => self.name(),
@@ -59,7 +52,7 @@ impl Input {
 }
 
 /// Refuses a file that is named twice, by whatever names: its frames would count twice.
-fn refuse_twins(inputs: &[Input]) -> Result<(), Failure> {
+pub(super) fn refuse_twins(inputs: &[Input]) -> Result<(), Failure> {
     let mut seen = BTreeMap::new();
     for input in inputs {
         let Input::File(path) = input else { continue };
@@ -79,7 +72,7 @@ fn refuse_twins(inputs: &[Input]) -> Result<(), Failure> {
     Ok(())
 }
 
-fn open_file(path: &Path) -> Result<File, Failure> {
+pub(super) fn open_file(path: &Path) -> Result<File, Failure> {
     let refuse = |why: String| Failure::NoInput(format!("cannot read {}: {why}", path.display()));
     let file = File::open(path).map_err(|error| refuse(error.to_string()))?;
     let is_dir = file.metadata().is_ok_and(|m| m.is_dir());
@@ -92,9 +85,19 @@ fn open_file(path: &Path) -> Result<File, Failure> {
 /// Bytes taken from the inputs so far, as they lie on disk: for a progress bar.
 pub type BytesRead = Arc<AtomicU64>;
 
-struct Counted<R> {
+/// Adds what is read to the bytes that were.
+pub(super) struct Counted<R> {
     inner: R,
     bytes: BytesRead,
+}
+
+impl<R> Counted<R> {
+    pub(super) fn new(inner: R, bytes: &BytesRead) -> Self {
+        Self {
+            inner,
+            bytes: Arc::clone(bytes),
+        }
+    }
 }
 
 impl<R: Read> Read for Counted<R> {
@@ -121,17 +124,14 @@ impl LineReader {
     ///
     /// When it cannot be opened or its first bytes cannot be read.
     pub fn open(input: &Input, bytes: &BytesRead) -> Result<Self, Failure> {
-        let counted = Counted {
-            inner: input.open()?,
-            bytes: Arc::clone(bytes),
-        };
+        let counted = Counted::new(input.open()?, bytes);
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let name = input.spoken();
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);
             Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
-        } else if head.starts_with(ZSTD_MAGIC) {
+        } else if head.starts_with(&ZSTD_MAGIC) {
             let plain = zstd::Decoder::with_buffer(raw).map_err(|e| damaged(&name, &e))?;
             Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
         } else {
@@ -145,41 +145,8 @@ impl LineReader {
         })
     }
 
-    /// Hands the next line to `on`, without its newline. Returns `None` at the end of the input.
-    fn next<T>(&mut self, on: impl FnOnce(i64, &[u8]) -> T) -> Result<Option<T>, Failure> {
-        self.partial.clear();
-        loop {
-            let buffer = match self.reader.fill_buf() {
-                Ok(buffer) => buffer,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) => return Err(damaged(&self.name, &error)),
-            };
-            if buffer.is_empty() {
-                if self.partial.is_empty() {
-                    return Ok(None);
-                }
-                self.lines += 1;
-                return Ok(Some(on(self.lines - 1, &self.partial)));
-            }
-            if let Some(end) = memchr::memchr(b'\n', buffer) {
-                self.lines += 1;
-                let result = if self.partial.is_empty() {
-                    on(self.lines - 1, &buffer[..end])
-                } else {
-                    keep(&mut self.partial, &buffer[..end]);
-                    on(self.lines - 1, &self.partial)
-                };
-                self.reader.consume(end + 1);
-                return Ok(Some(result));
-            }
-            let length = buffer.len();
-            keep(&mut self.partial, buffer);
-            self.reader.consume(length);
-        }
-    }
-
     /// Hands to `on` every line that ends in what can be read at once, so that those of a slow pipe need not wait for
-    /// the next. Returns false at the end of the input. Not to be mixed with [`next`](Self::next).
+    /// the next. Returns false at the end of the input.
     ///
     /// # Errors
     ///
@@ -225,7 +192,7 @@ fn keep(line: &mut Vec<u8>, part: &[u8]) {
     line.extend_from_slice(&part[..part.len().min(room)]);
 }
 
-fn damaged(name: &str, error: &io::Error) -> Failure {
+pub(super) fn damaged(name: &str, error: &io::Error) -> Failure {
     if error.raw_os_error().is_some() {
         return Failure::NoInput(format!("cannot read on in {name}: {error}"));
     }
@@ -234,74 +201,9 @@ fn damaged(name: &str, error: &io::Error) -> Failure {
     ))
 }
 
-/// Files read side by side.
-pub struct LineSource {
-    readers: Vec<LineReader>,
-    /// Unfinished files, the least clock first; a file without a clock comes before all others.
-    queue: BinaryHeap<Reverse<(Option<EventTime>, usize)>>,
-}
-
-impl LineSource {
-    /// Opens all inputs; the partitions' indices are those of the inputs. `bytes` is added to while reading.
-    ///
-    /// # Errors
-    ///
-    /// The first input that cannot be opened.
-    pub fn open(inputs: &[Input], bytes: &BytesRead) -> Result<Self, Failure> {
-        refuse_twins(inputs)?;
-        let readers: Vec<_> = inputs
-            .iter()
-            .map(|input| LineReader::open(input, bytes))
-            .collect::<Result<_, _>>()?;
-        Ok(Self {
-            queue: (0..readers.len()).map(|i| Reverse((None, i))).collect(),
-            readers,
-        })
-    }
-
-    /// Whether every line was delivered.
-    #[must_use]
-    pub fn is_finished(&self) -> bool {
-        self.queue.is_empty()
-    }
-}
-
-impl Source for LineSource {
-    fn poll(
-        &mut self,
-        _wait: Duration,
-        on: &mut dyn FnMut(Event<'_>) -> Result<Option<EventTime>, Failure>,
-    ) -> Result<bool, Failure> {
-        let Some(mut first) = self.queue.peek_mut() else {
-            return Ok(false);
-        };
-        let partition = first.0.1;
-        let line = self.readers[partition].next(|offset, line| {
-            on(Event::Frame {
-                partition,
-                offset,
-                appended: None,
-                payload: Some(line),
-            })
-        })?;
-        if let Some(clock) = line {
-            // An equal clock leaves the heap alone, which is the common case with one file.
-            let clock = clock?;
-            if first.0.0 != clock {
-                first.0.0 = clock;
-            }
-        } else {
-            std::collections::binary_heap::PeekMut::pop(first);
-            on(Event::Finished(partition))?;
-        }
-        Ok(true)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::io::Write;
 
     fn reader_of(bytes: &[u8], buffer: usize) -> LineReader {
         LineReader {
@@ -316,17 +218,6 @@ mod tests {
     }
 
     fn lines_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
-        let mut reader = reader_of(bytes, buffer);
-        let mut lines = Vec::new();
-        while let Some(line) = reader.next(|_, line| line.to_vec()).unwrap() {
-            lines.push(line);
-        }
-        assert_eq!(reader.lines, lines.len() as i64);
-        assert_eq!(lines, blocks_of(bytes, buffer));
-        lines
-    }
-
-    fn blocks_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {
         let mut reader = reader_of(bytes, buffer);
         let mut lines = Vec::new();
         while reader.block(&mut |line| lines.push(line.to_vec())).unwrap() {}
@@ -357,75 +248,5 @@ mod tests {
             (&lines[0][..], &lines[2][..]),
             (&b"first"[..], &b"last"[..])
         );
-    }
-
-    fn all_events(files: &[PathBuf]) -> Vec<(usize, i64, String)> {
-        let inputs: Vec<_> = files.iter().cloned().map(Input::File).collect();
-        let mut source = LineSource::open(&inputs, &BytesRead::default()).unwrap();
-        let mut clocks = vec![None; files.len()];
-        let mut events = Vec::new();
-        let mut on = |event: Event<'_>| {
-            Ok(match event {
-                Event::Frame {
-                    partition,
-                    offset,
-                    payload,
-                    ..
-                } => {
-                    let text = String::from_utf8_lossy(payload.unwrap()).into_owned();
-                    clocks[partition] = clocks[partition].max(text.parse().ok());
-                    events.push((partition, offset, text));
-                    clocks[partition]
-                }
-                Event::Finished(p) | Event::ReachedEnd(p) => {
-                    events.push((p, -1, "end".to_owned()));
-                    None
-                }
-            })
-        };
-        while source.poll(Duration::ZERO, &mut on).unwrap() {}
-        events
-    }
-
-    #[test]
-    fn files_are_read_side_by_side_by_event_time() {
-        let dir = tempfile::tempdir().unwrap();
-        let file = |name: &str, text: &str| {
-            let path = dir.path().join(name);
-            std::fs::write(&path, text).unwrap();
-            path
-        };
-        let events = all_events(&[file("a", "1\n5\n9\n"), file("b", "junk\n2\n6\n")]);
-        let order: Vec<_> = events.iter().map(|(_, _, text)| text.as_str()).collect();
-        assert_eq!(order, ["1", "junk", "2", "5", "6", "9", "end", "end"]);
-    }
-
-    #[test]
-    fn gzip_and_zstd_are_read_directly() {
-        let dir = tempfile::tempdir().unwrap();
-        let gz = dir.path().join("x");
-        // Two members in one file, as `cat a.gz b.gz` makes.
-        let mut bytes = Vec::new();
-        for text in ["1\n2\n", "3\n"] {
-            let mut encoder =
-                flate2::write::GzEncoder::new(&mut bytes, flate2::Compression::fast());
-            encoder.write_all(text.as_bytes()).unwrap();
-        }
-        std::fs::write(&gz, &bytes).unwrap();
-        let zst = dir.path().join("y");
-        std::fs::write(&zst, zstd::encode_all(&b"4\n5"[..], 1).unwrap()).unwrap();
-        let events = all_events(&[gz.clone(), zst]);
-        let texts: Vec<_> = events.iter().map(|(_, _, t)| t.as_str()).collect();
-        assert_eq!(texts, ["1", "4", "2", "3", "end", "5", "end"]);
-
-        std::fs::write(&gz, &bytes[..bytes.len() - 4]).unwrap();
-        let mut source = LineSource::open(&[Input::File(gz)], &BytesRead::default()).unwrap();
-        let result = loop {
-            match source.poll(Duration::ZERO, &mut |_| Ok(None)) {
-                Ok(true) => {}
-                other => break other,
-            }
-        };
-        assert!(matches!(result, Err(Failure::Data(_))));
     }
 }

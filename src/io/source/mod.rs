@@ -1,5 +1,6 @@
 //! Where frames come from.
 
+pub mod chunks;
 pub mod kafka;
 pub mod lines;
 

@@ -1,0 +1,192 @@
+//! Inputs in chunks of whole lines, so that several threads can work on one input. Which lines a chunk has depends on the
+//! input alone, or on how it came; the lines and their order never do.
+//!
+//! A plain file is cut at fixed places, and each of its chunks is read by whoever decodes it. Whatever else there is (a
+//! pipe, a packed file) is read by one at a time, who decodes the chunk when the next one reads on.
+
+mod buffer;
+mod ranges;
+mod stream;
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek};
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::sync::Arc;
+
+use flate2::bufread::MultiGzDecoder;
+use parking_lot::Mutex;
+
+pub use buffer::ChunkBuffer;
+use ranges::Ranges;
+use stream::Stream;
+
+use super::lines::{BytesRead, Counted, GZIP_MAGIC, Input, ZSTD_MAGIC, damaged, open_file};
+use crate::error::Failure;
+use crate::limits::{PIPE_BYTES, READ_BUFFER_BYTES};
+
+/// What was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Extent {
+    /// The number of the chunk in its input, from 0.
+    pub number: u64,
+    /// Whether the input has ended: nothing that lies behind this chunk is of it.
+    pub ended: bool,
+}
+
+/// An input in chunks.
+pub struct Chunks(Kind);
+
+enum Kind {
+    Ranges(Ranges),
+    Stream(Mutex<Stream>),
+}
+
+impl Chunks {
+    /// Opens an input, and looks whether it is packed. `bytes` is added to while reading; a chunk has so many bytes, and
+    /// what it takes to end its last line.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be opened or its first bytes cannot be read.
+    pub fn open(input: &Input, bytes: &BytesRead, chunk_bytes: usize) -> Result<Self, Failure> {
+        let name = input.spoken();
+        let failed = |error: io::Error| damaged(&name, &error);
+        let mut file = match input {
+            Input::File(path) => open_file(path)?,
+            Input::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?),
+        };
+        let kind = file.metadata().map_err(failed)?;
+        let mut head = [0; ZSTD_MAGIC.len()];
+        if kind.is_file() {
+            // Who redirects standard input may have read a part of it.
+            let from = file.stream_position().map_err(failed)?;
+            let length = read_at_most(&mut head, |to, done| file.read_at(to, from + done as u64));
+            let length = length.map_err(failed)?;
+            if !is_packed(&head[..length]) {
+                let is_shared = matches!(input, Input::Stdin);
+                let ranges = Ranges::new(
+                    name,
+                    file,
+                    (from, kind.len()),
+                    is_shared,
+                    chunk_bytes,
+                    bytes,
+                );
+                return Ok(Self(Kind::Ranges(ranges)));
+            }
+            let counted = Counted::new(file, bytes);
+            let reader = unpacked(&head[..length], counted).map_err(failed)?;
+            let stream = Stream::new(name, reader, None, chunk_bytes);
+            return Ok(Self(Kind::Stream(Mutex::new(stream))));
+        }
+        if kind.file_type().is_fifo() {
+            // Fewer and longer reads. The system may refuse, which only costs time.
+            let _ = rustix::pipe::fcntl_setpipe_size(&file, PIPE_BYTES);
+        }
+        let waits = file.try_clone().map_err(failed)?;
+        let mut counted = Counted::new(file, bytes);
+        let length = read_at_most(&mut head, |to, _| counted.read(to)).map_err(failed)?;
+        let head = &head[..length];
+        let whole = io::Cursor::new(head.to_vec()).chain(counted);
+        let reader = unpacked(head, whole).map_err(failed)?;
+        let stream = Stream::new(name, reader, Some(waits.into()), chunk_bytes);
+        Ok(Self(Kind::Stream(Mutex::new(stream))))
+    }
+
+    /// Whether there was so much of the input when it was opened that this chunk is worth being read ahead.
+    #[must_use]
+    pub fn is_worth_reading(&self, number: u64) -> bool {
+        match &self.0 {
+            Kind::Ranges(ranges) => ranges.is_within(number),
+            Kind::Stream(_) => true,
+        }
+    }
+
+    /// Reads the chunk of this number, or of a stream whichever is next. Where another thread reads a stream just now it
+    /// waits for that, or, unless it may, returns nothing.
+    ///
+    /// # Errors
+    ///
+    /// When the input cannot be read on, or is damaged.
+    pub fn read(
+        &self,
+        number: u64,
+        buffer: &mut ChunkBuffer,
+        may_wait: bool,
+    ) -> Option<Result<Extent, Failure>> {
+        match &self.0 {
+            Kind::Ranges(ranges) => {
+                let ended = ranges.read(number, buffer);
+                Some(ended.map(|ended| Extent { number, ended }))
+            }
+            Kind::Stream(stream) if may_wait => Some(stream.lock().read(buffer)),
+            Kind::Stream(stream) => Some(stream.try_lock()?.read(buffer)),
+        }
+    }
+
+    /// Leaves an input that was read to its end.
+    ///
+    /// # Errors
+    ///
+    /// When it is shorter now than it was: nobody knows what is missing.
+    pub fn finish(&self) -> Result<(), Failure> {
+        match &self.0 {
+            Kind::Ranges(ranges) => ranges.finish(),
+            Kind::Stream(_) => Ok(()),
+        }
+    }
+}
+
+/// Reads until the buffer is full or nothing comes any more. `read` is told how much there is.
+fn read_at_most(
+    to: &mut [u8],
+    mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < to.len() {
+        match read(&mut to[done..], done) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
+fn is_packed(head: &[u8]) -> bool {
+    head.starts_with(GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC)
+}
+
+fn unpacked(head: &[u8], raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+    if !is_packed(head) {
+        return Ok(Box::new(raw));
+    }
+    let raw = BufReader::with_capacity(READ_BUFFER_BYTES, raw);
+    Ok(if head.starts_with(GZIP_MAGIC) {
+        Box::new(MultiGzDecoder::new(raw))
+    } else {
+        Box::new(zstd::Decoder::with_buffer(raw)?)
+    })
+}
+
+/// The inputs, opened side by side.
+///
+/// # Errors
+///
+/// The first one that cannot be opened, or is named twice.
+pub fn open_all(
+    inputs: &[Input],
+    bytes: &BytesRead,
+    chunk_bytes: usize,
+) -> Result<Vec<Arc<Chunks>>, Failure> {
+    super::lines::refuse_twins(inputs)?;
+    let opened = inputs
+        .iter()
+        .map(|input| Chunks::open(input, bytes, chunk_bytes).map(Arc::new));
+    opened.collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! A worker: takes batches and barriers in turn, and answers barriers in slices between batches.
+
+use std::sync::Arc;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError};
+
+use crate::engine::barrier::{Answer, Question};
+use crate::engine::frame::Sighting;
+use crate::engine::shard::Shard;
+
+pub(super) enum Work {
+    Batch(Vec<Sighting>),
+    Barrier(Arc<Question>),
+}
+
+/// One shard, and the channels to it and from it.
+pub(super) struct Worker {
+    shard: Shard,
+    inbox: Receiver<Work>,
+    /// Where batches go for their memory.
+    recycle: Sender<Vec<Sighting>>,
+    answers: Sender<Answer>,
+}
+
+impl Worker {
+    pub(super) fn new(
+        shard: Shard,
+        inbox: Receiver<Work>,
+        recycle: Sender<Vec<Sighting>>,
+        answers: Sender<Answer>,
+    ) -> Self {
+        Self {
+            shard,
+            inbox,
+            recycle,
+            answers,
+        }
+    }
+
+    /// Takes a message, for which it waits only if there is nothing else to do, and does one slice of what is under way.
+    /// Returns false when there is nothing more to come.
+    pub(super) fn turn(&mut self) -> bool {
+        let work = if self.shard.is_busy() {
+            match self.inbox.try_recv() {
+                Ok(work) => Some(work),
+                // What is under way is finished all the same.
+                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
+            }
+        } else {
+            match self.inbox.recv() {
+                Ok(work) => Some(work),
+                Err(_) => return false,
+            }
+        };
+        match work {
+            Some(Work::Batch(batch)) => {
+                self.shard.record(&batch);
+                // A full channel means that enough empty batches wait; this one is freed.
+                let _ = self.recycle.try_send(batch);
+            }
+            Some(Work::Barrier(question)) => self.shard.ask(&question),
+            None => {}
+        }
+        if !self.shard.is_busy() {
+            return true;
+        }
+        match self.shard.step() {
+            (_, Some(answer)) => self.answers.send(answer).is_ok(),
+            (_, None) => true,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crossbeam_channel::bounded;
+
+    use super::*;
+    use crate::engine::calendar::Calendar;
+    use crate::engine::frame::{EventTime, UserHash};
+    use crate::engine::sketch::Precision;
+    use crate::limits::{PAGES, PASS_CELLS};
+
+    const START: EventTime = 1_767_225_600;
+
+    /// Somebody in every cell of every second register from this one on: no window fills, so every cell is looked at.
+    fn everybody(p: Precision, from: u64, ts: EventTime) -> Vec<Sighting> {
+        let ranks = 1..=u32::from(p.max_rank());
+        let hashes = ranks.flat_map(|rank| {
+            let top = if rank == u32::from(p.max_rank()) {
+                0
+            } else {
+                1 << (64 - rank)
+            };
+            (from..p.registers() as u64)
+                .step_by(2)
+                .map(move |register| UserHash(top | register))
+        });
+        let sighting = |hash| Sighting {
+            hash,
+            ts,
+            periods: 0,
+        };
+        hashes.map(sighting).collect()
+    }
+
+    fn question() -> Arc<Question> {
+        let ago = [60, 3_600, 86_400, 604_800, 2_678_400, 31_536_000];
+        Arc::new(Question {
+            trailing: Some(ago.map(|s| i64::from(START) - s)),
+            ..Question::default()
+        })
+    }
+
+    #[test]
+    fn between_two_slices_of_a_tick_a_worker_takes_a_batch_and_its_answer_does_not_show_it() {
+        for p in [12, 17] {
+            let p = Precision::new(p).unwrap();
+            let mut shard = Shard::new(p, 0..PAGES, Calendar::utc());
+            shard.record(&everybody(p, 0, START));
+            let expected = shard.answer(&question());
+
+            let cells = usize::from(p.max_rank()) * p.registers();
+            let slices = cells.div_ceil(PASS_CELLS);
+            let (work, inbox) = bounded(2 * slices + 2);
+            let (recycle, recycled) = bounded(2 * slices + 2);
+            let (answers, answered) = bounded(2);
+            let mut worker = Worker::new(shard, inbox, recycle, answers);
+            work.send(Work::Barrier(question())).unwrap();
+            // Others, in all pages: each batch would change every number.
+            let batch: Vec<_> = everybody(p, 1, START).into_iter().step_by(97).collect();
+            for _ in 0..2 * slices {
+                work.send(Work::Batch(batch.clone())).unwrap();
+            }
+            let mut turns = 0;
+            while answered.is_empty() {
+                assert!(worker.turn());
+                turns += 1;
+                assert_eq!(recycled.len(), turns - 1, "a batch each turn but the first");
+            }
+            assert!(turns >= slices, "{turns} turns for {slices} slices");
+            assert_eq!(answered.recv(), Ok(expected.clone()));
+
+            // All of the batches are in the next answer, those that had to wait too.
+            work.send(Work::Barrier(question())).unwrap();
+            drop(work);
+            while worker.turn() {}
+            let mut whole = Shard::new(p, 0..PAGES, Calendar::utc());
+            whole.record(&everybody(p, 0, START));
+            whole.record(&batch);
+            let later = whole.answer(&question());
+            assert!(later != expected);
+            assert_eq!(answered.recv(), Ok(later));
+        }
+    }
+}
