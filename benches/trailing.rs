@@ -17,7 +17,8 @@ use headcount::engine::calendar::Calendar;
 use headcount::engine::frame::{EventTime, Sighting, UserHash};
 use headcount::engine::route::Router;
 use headcount::engine::sketch::Precision;
-use headcount::engine::sketch::estimate::Users;
+use headcount::engine::sketch::estimate::{Tally, Users};
+use headcount::engine::sketch::share::Share;
 use headcount::engine::trailing::Trailing;
 use headcount::engine::trailing::lanes::Lanes;
 use headcount::limits::{BATCH_SIGHTINGS, PAGES, WORKER_QUEUE_MESSAGES};
@@ -124,6 +125,23 @@ fn stall(p: Precision, sightings: &[Sighting], table: &mut Trailing, as_of: Even
     }
 }
 
+/// What a barrier asks for each calendar window that changed.
+fn window(p: Precision, sightings: &[Sighting]) {
+    let mut share = Share::new(p, 0..PAGES);
+    for sighting in sightings {
+        share.insert(sighting.hash);
+    }
+    let mut best = f64::INFINITY;
+    for _ in 0..TICKS {
+        let one = Instant::now();
+        let mut tally = Tally::default();
+        share.tally(&mut tally);
+        black_box(tally);
+        best = best.min(one.elapsed().as_secs_f64() * 1e6);
+    }
+    println!("a calendar window of all of these users: {best:.0} us at best");
+}
+
 /// A sighting from where it is admitted to a shard's thread, which throws it away or records it.
 fn hand_over(p: Precision, sightings: &[Sighting], records: bool) {
     let (work, inbox) = bounded::<Vec<Sighting>>(WORKER_QUEUE_MESSAGES);
@@ -179,6 +197,7 @@ fn main() {
         end + 183 * 86_400,
     );
     stall(p, &sightings, &mut table, end);
+    window(p, &sightings);
     for _ in 0..3 {
         hand_over(p, &sightings, false);
         hand_over(p, &sightings, true);

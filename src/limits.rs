@@ -36,9 +36,6 @@ pub const RESTING_WINDOWS: usize = 16;
 /// Most worker threads (`--threads`).
 pub const MAX_THREADS: usize = 64;
 
-/// Threads of a `count` up to which one of them decodes, admits and owns the sketches too.
-pub const THREADS_THAT_DO_ALL: usize = 2;
-
 /// Sightings in one batch to a worker. 1,024 measured 25 ns a sighting, 4,096 measured 11 ns.
 pub const BATCH_SIGHTINGS: usize = 4_096;
 /// Cells of the trailing table that a worker looks at for a tick before it takes the next batch: with the slowest

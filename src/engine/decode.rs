@@ -46,8 +46,6 @@ pub struct Decoder {
     /// The last event time that was read, in its unit.
     raw_ts: u64,
     guess: Guess,
-    /// See [`Decoder::noted`].
-    noted: Option<Option<u64>>,
 }
 
 impl Decoder {
@@ -61,13 +59,12 @@ impl Decoder {
             buffers: new_buffers(),
             tape: Tape(Vec::new()),
             raw_ts: 0,
-            noted: None,
         }
     }
 
     /// The verdict on one frame; `None` is a record without a value. Never panics, whatever the bytes.
     pub fn decode(&mut self, frame: Option<&[u8]>) -> Verdict {
-        self.noted = None;
+        self.guess.begin_frame();
         let Some(frame) = frame else {
             return Verdict::Rejected(Reject::Tombstone);
         };
@@ -99,7 +96,7 @@ impl Decoder {
         );
         let verdict = match parsed {
             Ok(()) => root_fields(&tape.0, &self.fields)
-                .and_then(|root| judge(root, &self.fields, &mut self.noted))
+                .and_then(|root| judge(root, &self.fields, &mut self.guess))
                 .map(|(verdict, raw_ts)| {
                     self.raw_ts = raw_ts;
                     verdict
@@ -107,9 +104,6 @@ impl Decoder {
             Err(error) => Err(reason(frame, error.error())),
         };
         self.tape = tape.reset();
-        if let Some(raw_ts) = self.noted {
-            self.guess.note(raw_ts);
-        }
         verdict
     }
 
@@ -124,7 +118,7 @@ impl Decoder {
     /// nothing where it had no good user id or no number. For who decodes a stream's frames out of their order.
     #[must_use]
     pub fn noted(&self) -> Option<Option<u64>> {
-        self.noted
+        self.guess.noted()
     }
 
     /// That every event time so far looks like another unit: told once, after [`HINT_FRAMES`] of them, or with
@@ -183,11 +177,11 @@ fn root_fields<'t>(tape: &'t [Node<'t>], fields: &Fields) -> Result<RootFields<'
 fn judge(
     (uid, ts): RootFields<'_>,
     fields: &Fields,
-    noted: &mut Option<Option<u64>>,
+    guess: &mut Guess,
 ) -> Result<(Verdict, u64), Reject> {
     let uid = user(uid, &fields.ignored_uids)?;
     let raw_ts = time::raw(ts)?;
-    *noted = Some(raw_ts);
+    guess.note(raw_ts);
     let raw_ts = raw_ts.ok_or(Reject::TsRange)?;
     let ts = fields.ts_unit.event_time(raw_ts).ok_or(Reject::TsRange)?;
     let verdict = match uid {

@@ -28,7 +28,6 @@ use crate::io::source::chunks::open_all;
 use crate::io::source::lines::{BytesRead, Input};
 use crate::limits::{
     CHUNK_BYTES, CHUNK_FILES, FRAMES_PER_ROUND, PROGRESS_EVERY_MS, SMALL_CHUNK_BYTES,
-    THREADS_THAT_DO_ALL,
 };
 use crate::observe::happenings::{UnitMistaken, WhyNot};
 use crate::observe::rejects::RejectLog;
@@ -49,8 +48,7 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
     };
     let shards = fresh_shards(counting);
-    // So few threads have enough to do with decoding: another one would take time from them.
-    let start = if config.threads <= THREADS_THAT_DO_ALL {
+    let start = if config.threads == 1 {
         Pipeline::here
     } else {
         Pipeline::start

@@ -83,7 +83,7 @@ impl Pipeline {
         })
     }
 
-    /// The same without workers: whoever records has the shards too. For where other threads have enough to do.
+    /// The same without workers: whoever records has the shards too, so that one thread does all.
     ///
     /// # Errors
     ///

@@ -266,19 +266,29 @@ impl World {
         }
     }
 
+    /// A worker's turn: a message if there is one, and a slice of what is under way, which may lag behind.
     fn work_off_one(&mut self, shard: usize) -> bool {
-        match self.inboxes[shard].pop_front() {
-            None => return false,
-            Some(Work::Batch(batch)) => self.shards[shard].record(&batch),
-            Some(Work::Barrier(question)) => {
-                let answer = self.shards[shard].answer(&question);
-                let waiting = &mut self.waiting[self.answered[shard] - self.joined];
-                self.answered[shard] += 1;
-                waiting.answered += 1;
-                match &mut waiting.answer {
-                    Some(joined) => joined.merge(answer),
-                    none => *none = Some(answer),
-                }
+        let worker = &mut self.shards[shard];
+        let message = self.inboxes[shard].pop_front();
+        if message.is_none() && !worker.is_busy() {
+            return false;
+        }
+        let may_lag = message.is_some() && matches!(self.pace, Pace::Ragged);
+        match message {
+            Some(Work::Batch(batch)) => worker.record(&batch),
+            Some(Work::Barrier(question)) => worker.ask(&question),
+            None => {}
+        }
+        if !worker.is_busy() || (may_lag && self.dice.below(2) == 0) {
+            return true;
+        }
+        if let (_, Some(answer)) = worker.step() {
+            let waiting = &mut self.waiting[self.answered[shard] - self.joined];
+            self.answered[shard] += 1;
+            waiting.answered += 1;
+            match &mut waiting.answer {
+                Some(joined) => joined.merge(answer),
+                none => *none = Some(answer),
             }
         }
         true

@@ -106,6 +106,8 @@ pub struct Guess {
     looks_like: Option<TsUnit>,
     /// Event times still to be looked at.
     left: u32,
+    /// What was noted of the frame at hand.
+    noted: Option<Option<u64>>,
 }
 
 impl Guess {
@@ -116,7 +118,16 @@ impl Guess {
             read_as,
             looks_like: None,
             left: HINT_FRAMES,
+            noted: None,
         }
+    }
+
+    pub(super) fn begin_frame(&mut self) {
+        self.noted = None;
+    }
+
+    pub(super) fn noted(&self) -> Option<Option<u64>> {
+        self.noted
     }
 
     /// Whether more event times are to be looked at.
@@ -128,6 +139,7 @@ impl Guess {
     /// Looks at an event time; none is one before the epoch.
     #[inline]
     pub fn note(&mut self, count: Option<u64>) {
+        self.noted = Some(count);
         if self.left > 0 {
             self.look(count);
         }

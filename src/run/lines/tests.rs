@@ -163,14 +163,14 @@ fn the_unit_is_guessed_from_the_first_event_times_in_order() {
 #[test]
 fn what_was_whole_before_a_tear_is_handed_over_and_then_the_failure() {
     let dir = tempfile::tempdir().unwrap();
-    let text: String = (1..3_000).map(frame).collect();
+    let text: String = (1..30_000).map(frame).collect();
     let mut bytes = zstd::encode_all(text.as_bytes(), 1).unwrap();
     bytes.truncate(bytes.len() - 2);
     let path = dir.path().join("torn");
     std::fs::write(&path, bytes).unwrap();
     let mut first = None;
     for threads in [1, 2, 4] {
-        let (seen, outcome) = all(&mut start(&[path.clone()], threads, 500, Keep::All), 64);
+        let (seen, outcome) = all(&mut start(&[path.clone()], threads, 5_000, Keep::All), 64);
         assert!(matches!(outcome, Err(Failure::Data(_))));
         assert!(!seen.is_empty());
         let first = first.get_or_insert_with(|| seen.clone());

@@ -4,12 +4,13 @@ use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use headcount::limits::{CHUNK_BYTES, MAX_FRAME_BYTES};
 use serde_json::{Value, json};
 
-use super::{Said, line};
-use crate::support::process;
+use super::{Killed, Said, line};
+use crate::support::{process, wait_until};
 
 /// Frames of all lengths, some of them late, broken or from a wrong clock: more than a few chunks hold.
 fn stream() -> Vec<u8> {
@@ -212,5 +213,48 @@ fn a_torn_file_is_refused_alike_by_any_number_of_threads() {
             last.contains("torn.gz") && last.contains("transfer it again"),
             "{last}"
         );
+    }
+}
+
+#[test]
+fn a_file_that_is_cut_short_while_it_is_read_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().canonicalize().unwrap().join("x");
+    for threads in ["1", "3"] {
+        std::fs::write(&path, line("a", 7) + &line("b", 8)).unwrap();
+        let mut command = count(dir.path(), threads);
+        command.args(["x", "-"]);
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let mut child = Killed(command.spawn().unwrap());
+        // It has the file open before it waits for the pipe.
+        let fds = format!("/proc/{}/fd", child.0.id());
+        wait_until(Duration::from_secs(60), "the file is open", || {
+            let fds = std::fs::read_dir(&fds).unwrap().flatten();
+            let mut open = fds.filter_map(|fd| std::fs::read_link(fd.path()).ok());
+            open.any(|open| open == path).then_some(())
+        });
+        File::options()
+            .write(true)
+            .open(&path)
+            .unwrap()
+            .set_len(3)
+            .unwrap();
+        drop(child.0.stdin.take());
+        let status = wait_until(Duration::from_secs(60), "count ends", || {
+            child.0.try_wait().unwrap()
+        });
+        assert_eq!(status.code(), Some(65));
+        let mut said = String::new();
+        child
+            .0
+            .stderr
+            .take()
+            .unwrap()
+            .read_to_string(&mut said)
+            .unwrap();
+        assert!(said.contains("became shorter"), "{said}");
     }
 }
