@@ -77,6 +77,10 @@ pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
 pub const TRANSACTION_MAX_MS: u64 = 60_000;
 /// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds.
 pub const TRANSACTION_STEP_MS: u64 = 50;
+/// Ticks that are read back to hear of other instances: those of other jobs may be among them.
+pub const LISTEN_TAIL_TICKS: i64 = 128;
+/// Longest wait for the brokers to say where these are before other things are looked at again, in milliseconds.
+pub const LISTEN_STEP_MS: u64 = 400;
 /// How long the right to publish may take to be granted until the log says that publishing waits for it, in milliseconds.
 pub const CLAIM_SLOW_MS: u64 = 10_000;
 /// Least and greatest `--takeover-after`, in milliseconds.
