@@ -29,9 +29,9 @@ Exit codes:
   69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once)
   70   a failure of headcount itself
   74   an output or state that cannot be written; frames that the topic refused (replay)
-  75   another instance has the state (run)
-  76   frames are gone that were not read (run without --on-gap continue)
-  78   a state that cannot be used: damaged, or of another job, topic, zone or precision (run)
+  75   another instance has the state (run, count)
+  76   frames or files are gone that were not read (run, count; without --on-gap continue)
+  78   a state that cannot be used: damaged, or of another job, topic, zone or precision
   130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 
 Environment:

@@ -84,6 +84,8 @@ struct Partition {
     /// How many offsets were lost, where any frames were.
     lost: Option<u64>,
     next_offset: i64,
+    /// What its source keeps to find this offset again; nothing here looks into it.
+    mark: Vec<u8>,
     /// Whether it is known to hold frames that were not delivered yet.
     unread: bool,
     /// Whether it is known to have had no frames for a while.
@@ -159,6 +161,7 @@ impl Admission {
             lost_before: 0,
             lost: None,
             next_offset: start_offset,
+            mark: Vec::new(),
             unread,
             idle: false,
             finished: false,
@@ -508,6 +511,17 @@ impl Admission {
     #[must_use]
     pub fn next_offset(&self, partition: PartitionIndex) -> i64 {
         self.partitions[partition].next_offset
+    }
+
+    /// What the source keeps to find a partition's next offset again; empty where it keeps nothing.
+    #[must_use]
+    pub fn mark(&self, partition: PartitionIndex) -> &[u8] {
+        &self.partitions[partition].mark
+    }
+
+    /// Keeps something for the source, to be saved with the offset that it belongs to.
+    pub fn set_mark(&mut self, partition: PartitionIndex, mark: Vec<u8>) {
+        self.partitions[partition].mark = mark;
     }
 
     /// A partition's clock: the greatest event time counted from it.
