@@ -304,3 +304,5 @@ pub const CANONICAL_SKETCH_MAX_BYTES: usize = (1 << PRECISION_MAX) + PAGES;
 pub const SOURCE_MARK_MAX_BYTES: usize = 256;
 /// Bytes of a file's text by whose hash it is known again.
 pub const MARK_HEAD_BYTES: usize = 16 << 10;
+/// Sketches that are written together to a new state, so that not all of them are in memory at once.
+pub const SKETCHES_PER_COMMIT: usize = 64;

@@ -5,6 +5,7 @@
 //! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
 
 mod each_run;
+mod joined;
 mod saved;
 
 use std::collections::BTreeSet;

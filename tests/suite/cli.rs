@@ -5,6 +5,7 @@ mod going_on;
 mod help;
 mod inputs;
 mod kafka_options;
+mod merging;
 mod outputs;
 mod replay;
 mod state;
