@@ -72,6 +72,15 @@ pub(super) fn find(
     search.finish(on_gap)
 }
 
+/// Refuses what is no file, before a state is made for it.
+///
+/// # Errors
+///
+/// One sentence about the first such input.
+pub(super) fn check(inputs: &[Input]) -> Result<(), Failure> {
+    inputs.iter().try_for_each(|input| path(input).map(drop))
+}
+
 /// Only a file can be gone on with: nobody knows how much of a pipe was taken before a crash.
 fn path(input: &Input) -> Result<&PathBuf, Failure> {
     match input {
@@ -171,7 +180,7 @@ impl Search<'_> {
 fn set_aside(name: &str, lines: i64, on_gap: OnGap, taken: &[String]) -> Result<String, Failure> {
     if on_gap == OnGap::Fail {
         return Err(Failure::Gap(format!(
-            "{name} does not begin with the {lines} lines that were counted of it: it was rotated, cut or rewritten; name the old one too, under whatever name it has now, so that none of its lines is missed; if it is gone, --on-gap continue counts {name} as a new file"
+            "{name} does not begin with what was counted of it (lines: {lines}): it was rotated, cut or rewritten; name the old one too, under whatever name it has now, so that none of its lines is missed; if it is gone, --on-gap continue counts {name} as a new file"
         )));
     }
     let aside = (1..)

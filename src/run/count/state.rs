@@ -65,6 +65,7 @@ pub(super) fn begin(
             saving: None,
         });
     };
+    files::check(&config.inputs)?;
     let mut store = SqliteStore::open(&state.directory, identity(config))?;
     let mut beginning = Beginning::of(&config.counting, &mut store)?;
     let known = std::mem::take(&mut beginning.places).into_iter();

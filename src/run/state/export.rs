@@ -141,7 +141,7 @@ fn stretches(
     }
     let Some(mut folded) = table.fold(precision) else {
         return Err(Failure::Usage(format!(
-            "the state does not know the latest users as far back as precision {} has to (a lower one has fewer of them, and may do); {}",
+            "the state does not know the latest users of every page as far back as precision {} has to; {}",
             precision.bits(),
             rebuild(of, precision, calendar)
         )));
@@ -159,8 +159,15 @@ fn rebuild(of: &Open, precision: Precision, calendar: &Calendar) -> String {
         calendar.name()
     );
     let topic = of.inspected.identity("topic").unwrap_or_default();
-    if topic.contains(FILES) {
+    if topic == FILES {
         return format!("count the files again: headcount count {options} FILE...");
+    }
+    let is_of_topic = |name: &String| {
+        let of = name.rsplit_once('/').map(|(of, _)| of);
+        of.is_some_and(|of| topic.split(',').any(|topic| topic == of))
+    };
+    if !of.loaded.names.iter().all(is_of_topic) {
+        return "export the states that it was merged of, and merge these".to_owned();
     }
     let partitions = of.loaded.names.iter().zip(&of.loaded.admission.partitions);
     let has_one_topic = !topic.contains(',');
