@@ -77,6 +77,8 @@ pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
 pub const TRANSACTION_MAX_MS: u64 = 60_000;
 /// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds.
 pub const TRANSACTION_STEP_MS: u64 = 50;
+/// How long the right to publish may take to be granted until the log says that publishing waits for it, in milliseconds.
+pub const CLAIM_SLOW_MS: u64 = 10_000;
 /// Least and greatest `--takeover-after`, in milliseconds.
 pub const TAKEOVER_MIN_MS: u64 = 100;
 /// See [`TAKEOVER_MIN_MS`].

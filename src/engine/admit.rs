@@ -85,6 +85,8 @@ struct Partition {
     /// How many offsets were lost, where any frames were.
     lost: Option<u64>,
     next_offset: i64,
+    /// What it is a part of, where that is known.
+    origin: Option<u128>,
     /// What its source keeps to find this offset again; nothing here looks into it.
     mark: Vec<u8>,
     /// Whether it is known to hold frames that were not delivered yet.
@@ -162,6 +164,7 @@ impl Admission {
             lost_before: 0,
             lost: None,
             next_offset: start_offset,
+            origin: None,
             mark: Vec::new(),
             unread,
             idle: false,
@@ -394,6 +397,18 @@ impl Admission {
         partition.from_zero = false;
         partition.lost_before = next_offset;
         partition.since = None;
+    }
+
+    /// What a partition is a part of: the id of its topic, say. `None` while that is not known.
+    #[must_use]
+    pub fn origin(&self, partition: PartitionIndex) -> Option<u128> {
+        self.partitions[partition].origin
+    }
+
+    /// Notes what a partition is a part of. It is saved with the offsets: whoever finds another origin under the same name has
+    /// another partition before it.
+    pub fn set_origin(&mut self, partition: PartitionIndex, origin: u128) {
+        self.partitions[partition].origin = Some(origin);
     }
 
     /// Whether windows should be closed and evicted before the next frame is admitted.

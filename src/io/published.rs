@@ -32,7 +32,9 @@ pub enum Heard {
     End,
     /// One of the topics does not exist (yet), in one sentence.
     Missing(String),
-    /// Something is wrong, in one sentence; reading goes on by itself once it is over.
+    /// A broker does not answer, in one sentence; others may, also for its topics.
+    Away(String),
+    /// Something else is wrong, in one sentence; reading goes on by itself once it is over.
     Trouble(String),
 }
 
@@ -115,6 +117,7 @@ impl Reader {
             }
             Err(KafkaError::PartitionEOF(_)) => Some(Heard::End),
             Err(error) if is_missing(&error) => Some(Heard::Missing(self.sentence(&error))),
+            Err(error) if is_away(&error) => Some(Heard::Away(self.sentence(&error))),
             Err(error) => Some(Heard::Trouble(self.sentence(&error))),
         }
     }
@@ -156,15 +159,20 @@ impl Reader {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 format!("no right to read the topics {topics}; ask for READ and DESCRIBE on them")
             }
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve,
-            ) => "the brokers do not answer".to_owned(),
+            Some(RDKafkaErrorCode::AllBrokersDown) => "the brokers do not answer".to_owned(),
+            _ if is_away(error) => "the brokers do not answer".to_owned(),
             Some(code) => format!("reading the topics {topics}: {code}"),
             None => format!("reading the topics {topics}: {error}"),
         }
     }
+}
+
+/// Whether an error is that of one broker's connection; if it was the last one, [`Reader::take_brokers_down`] tells.
+fn is_away(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve)
+    )
 }
 
 fn is_missing(error: &KafkaError) -> bool {

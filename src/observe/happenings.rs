@@ -289,6 +289,19 @@ impl TakingOver {
     }
 }
 
+/// The brokers have not granted the right to publish for a while.
+#[derive(Debug)]
+pub struct ClaimWaits;
+
+impl ClaimWaits {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            "the brokers have not granted the right to publish alone yet; publishing waits. Their transactions need the topic              __transaction_state in working order (with one broker: transaction.state.log.replication.factor=1 and              transaction.state.log.min.isr=1); --exclusive false publishes without"
+        );
+    }
+}
+
 /// The brokers have given the right to publish to another instance, or took this one for gone.
 #[derive(Debug)]
 pub struct ClaimLost<'a> {
@@ -502,4 +515,9 @@ impl Stopped {
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
     warn!("{text}");
+}
+
+/// Something that was asked for with `-X debug=…`, and says more to the authors of the client library.
+pub fn detail(text: &str) {
+    info!("{text}");
 }

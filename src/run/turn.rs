@@ -16,8 +16,8 @@ use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::published::{Heard, Reader, Tail};
 use crate::io::sink::Sink;
-use crate::limits::{VIEW_RECORDS_PER_STEP, VIEW_TAIL_RECORDS};
-use crate::observe::happenings::{ClaimLost, StandingBy, TakingOver};
+use crate::limits::{CLAIM_SLOW_MS, VIEW_RECORDS_PER_STEP, VIEW_TAIL_RECORDS};
+use crate::observe::happenings::{ClaimLost, ClaimWaits, StandingBy, TakingOver};
 
 /// How other instances are heard.
 pub(super) struct Ears {
@@ -39,7 +39,10 @@ impl Ears {
 enum Phase {
     /// Others are listened for; not before somebody asks.
     Listening(Option<Reader>),
-    Claiming,
+    Claiming {
+        since_ms: u64,
+        told: bool,
+    },
     Ours,
 }
 
@@ -88,9 +91,9 @@ impl Turn {
         }
     }
 
-    /// Whether another instance is known to publish.
+    /// Whether another instance publishes, and this one waits for it to go.
     pub(super) fn stands_by(&self) -> bool {
-        self.told && !matches!(self.phase, Phase::Ours)
+        self.told && !self.leaves && !matches!(self.phase, Phase::Ours)
     }
 
     /// Whether the sink may be written to; finds out a little more if not.
@@ -103,7 +106,14 @@ impl Turn {
         if matches!(self.phase, Phase::Listening(_)) && !self.listen()? {
             return Ok(false);
         }
-        if matches!(self.phase, Phase::Claiming) && sink.claim()? {
+        if let Phase::Claiming { since_ms, told } = &mut self.phase {
+            let waited_ms = self.clock.monotonic_ms() - *since_ms;
+            if !sink.claim()? {
+                if waited_ms >= CLAIM_SLOW_MS && !std::mem::replace(told, true) {
+                    ClaimWaits.emit();
+                }
+                return Ok(false);
+            }
             self.phase = Phase::Ours;
             if std::mem::take(&mut self.told) {
                 TakingOver.emit();
@@ -134,7 +144,8 @@ impl Turn {
                 // Where there is no topic, nobody publishes to it.
                 Some(Heard::End | Heard::Missing(_)) => self.rival.reach_end(now_ms),
                 Some(Heard::Trouble(_)) => is_deaf = true,
-                Some(Heard::Window(_)) => {}
+                // One broker that is down must not keep the others from granting the right to publish for ever.
+                Some(Heard::Window(_) | Heard::Away(_)) => {}
                 None => break,
             }
         }
@@ -151,7 +162,10 @@ impl Turn {
                 Ok(false)
             }
             Verdict::Nobody => {
-                self.stop_listening(Phase::Claiming);
+                self.stop_listening(Phase::Claiming {
+                    since_ms: self.clock.monotonic_ms(),
+                    told: false,
+                });
                 Ok(true)
             }
         }

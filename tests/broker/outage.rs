@@ -6,10 +6,11 @@
 
 use crate::oracle::{Oracle, check_order, windows_of};
 use crate::support::broker::Broker;
-use crate::support::kafka::{create_topic, delete_topic};
+use crate::support::kafka::{create_topic, delete_topic, try_create_topic};
 use crate::support::process::Service;
+use crate::support::wait_until;
 use crate::world::{
-    Frame, Job, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
+    Frame, Job, NO_ROOM, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
 };
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -182,7 +183,12 @@ fn an_end_that_cannot_be_reached_is_given_up_after_a_minute() {
     let missing = give_up(&Job::new(address, "missing"));
     // More finals than may wait, for a topic that takes none.
     let refused = Job::with_topic(address, "refused", 1);
-    create_topic(address, &refused.windows, 1, &[("max.message.bytes", "10")]);
+    create_topic(
+        address,
+        &refused.windows,
+        1,
+        &[("max.message.bytes", NO_ROOM)],
+    );
     let minutes: Vec<_> = (0..20_000).map(|n| seen(0, n, NOON + n * 60)).collect();
     refused.send(&minutes);
     let refused = give_up(&refused);
@@ -337,4 +343,35 @@ fn frames_that_are_gone_stop_it_until_it_is_told_to_go_on_without_them() {
         .expect("one");
     assert_eq!((day.str("/state"), day.int("/frames")), ("revised", 250));
     assert_eq!(*day.get("/complete"), false);
+}
+
+/// Its offsets alone would not tell: the frames before the one that was to be next would never be read.
+#[test]
+fn a_topic_made_anew_that_has_as_many_frames_again_is_told_by_its_id() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "again", 1);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let state = directory.path().display().to_string();
+    let options = ["--every", "200ms", "--state", &state];
+    let old: Vec<_> = (0..50).map(|n| seen(0, n, NOON + n)).collect();
+    job.send(&old);
+    job.run_to_end(&options);
+    delete_topic(&job.address, &job.topic);
+    wait_until(SOON, "the name is free again", || {
+        try_create_topic(&job.address, &job.topic, 1).then_some(())
+    });
+    let new: Vec<_> = (0..80).map(|n| seen(0, 40 + n, NOON + 100 + n)).collect();
+    job.send(&new);
+    let mut service = Service::spawn(job.command(&options));
+    let status = service.wait(SOON);
+    let stderr = service.stderr();
+    assert_eq!(status.code(), Some(76), "{stderr}");
+    assert!(stderr.contains("was made anew"), "{stderr}");
+    job.run_to_end(&[&options[..], &["--on-gap", "continue"]].concat());
+    let tick = job.ticks().up_to_now().pop().expect("a tick");
+    assert_eq!(tick.int("/frames/counted"), 130);
+    assert_eq!(tick.int("/users_last_day"), 120);
+    assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 0}));
 }

@@ -21,6 +21,9 @@ impl Partition {
             .reading
             .extend_from_slice(&self.lost_before.to_le_bytes());
         put_second(&mut saved.reading, self.lost.map(u64::cast_signed));
+        // Nobody's origin is 0: the brokers have it for "none" too.
+        let origin = self.origin.unwrap_or(0);
+        saved.reading.extend_from_slice(&origin.to_le_bytes());
         if !self.mark.is_empty() {
             put_len(&mut saved.reading, self.mark.len());
             saved.reading.extend_from_slice(&self.mark);
@@ -37,6 +40,7 @@ impl Partition {
             from_zero: reading.bool()?,
             lost_before: reading.i64()?,
             lost: reading.second()?.map(i64::cast_unsigned),
+            origin: Some(reading.u128()?).filter(|origin| *origin != 0),
             next_offset: saved.next_offset,
             mark: read_mark(&mut reading)?,
             // Until it is known that it is not: the watermark must not go on without it.

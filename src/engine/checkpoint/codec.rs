@@ -122,6 +122,15 @@ impl<'a> Reader<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
+    /// Sixteen bytes.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::u8`].
+    pub fn u128(&mut self) -> Result<u128, Damaged> {
+        self.array().map(u128::from_le_bytes)
+    }
+
     /// Eight bytes, signed.
     ///
     /// # Errors

@@ -53,9 +53,12 @@ pub(super) fn write(
     refuse_taken(directory)?;
     let unfinished = beside(directory)?;
     let failed = |error: io::Error| Failure::writing(&directory.display().to_string(), &error);
+    // Not removed here: another one may be at work in it.
     if unfinished.exists() {
-        // Left by one that was cut short.
-        fs::remove_dir_all(&unfinished).map_err(failed)?;
+        return Err(Failure::Usage(format!(
+            "{} is there: it is left of one that was cut short, or another one is writing it; remove it if nobody does",
+            unfinished.display()
+        )));
     }
     let mut store = SqliteStore::open(&unfinished, terms.identity.clone())?;
     let written = write_to(&mut store, &terms, whole, sketch_of);

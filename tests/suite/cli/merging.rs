@@ -103,6 +103,11 @@ fn partitions_of_one_name_need_names_of_their_sites() {
     assert_eq!(shown["frames"]["counted"], 4_000);
     assert_eq!(shown["unpublished"], 0);
     ok(dir, "state export b -o coarse --precision 12 -f json");
+    fs::create_dir(dir.join("e.unfinished")).unwrap();
+    check_all(
+        dir,
+        &[("state export b -o e", 2, &["e.unfinished", "cut short"])],
+    );
     check_all(
         dir,
         &[(

@@ -48,8 +48,8 @@ impl Mark {
     pub fn read(bytes: &[u8]) -> Result<Self, Damaged> {
         let mut from = Reader::new(bytes, "what a file is known by");
         let bytes = Some(from.u64()?).filter(|bytes| *bytes != u64::MAX);
-        let (head_bytes, head) = (from.u32()?, hash(&mut from)?);
-        let (last_bytes, last) = (from.u32()?, hash(&mut from)?);
+        let (head_bytes, head) = (from.u32()?, from.u128()?);
+        let (last_bytes, last) = (from.u32()?, from.u128()?);
         from.check(head_bytes as usize <= MARK_HEAD_BYTES)?;
         from.end()?;
         Ok(Self {
@@ -60,11 +60,6 @@ impl Mark {
             last,
         })
     }
-}
-
-fn hash(from: &mut Reader<'_>) -> Result<u128, Damaged> {
-    let (low, high) = (from.u64()?, from.u64()?);
-    Ok(u128::from(high) << 64 | u128::from(low))
 }
 
 /// Makes the mark of a file while its lines are counted.
