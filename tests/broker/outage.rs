@@ -12,6 +12,7 @@ use crate::support::wait_until;
 use crate::world::{
     Frame, Job, NO_ROOM, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
 };
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -374,4 +375,44 @@ fn a_topic_made_anew_that_has_as_many_frames_again_is_told_by_its_id() {
     assert_eq!(tick.int("/frames/counted"), 130);
     assert_eq!(tick.int("/users_last_day"), 120);
     assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 0}));
+}
+
+/// What compaction leaves of the windows' topic: the last record of each key.
+fn compacted(job: &Job) -> BTreeMap<String, Published> {
+    let records = job.window_records().up_to_now().into_iter();
+    records.map(|record| (record.key.clone(), record)).collect()
+}
+
+/// It reads again what the topic holds, and that is less than what the run before it has seen.
+#[test]
+fn without_a_state_a_restart_never_takes_the_place_of_a_better_final() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "worse", 2);
+    let second = |n: u32| seen(n as i32 % 2, n % 77, NOON + n);
+    job.send(&(0..900).map(second).collect::<Vec<_>>());
+    job.run_to_end(&[]);
+    let before = compacted(&job);
+    assert!(before.values().filter(|r| r.is_final()).count() > 15);
+    // Of one partition much is gone, of the other one little.
+    delete_records(&job.address, &job.topic, 0, 200);
+    delete_records(&job.address, &job.topic, 1, 40);
+    job.run_to_end(&[]);
+    job.send(&(900..1_200).map(second).collect::<Vec<_>>());
+    for from in ["latest", "2200-01-01T00:00:00Z", "earliest"] {
+        job.run_to_end(&["--from", from]);
+    }
+    let after = compacted(&job);
+    for (key, was) in before.iter().filter(|(_, record)| record.is_final()) {
+        let is = &after[key];
+        assert!(is.int("/frames") >= was.int("/frames"), "{}", is.text);
+        assert!(is.int("/users") >= was.int("/users"), "{}", is.text);
+        assert_eq!(*is.get("/complete"), true, "{}", is.text);
+    }
+    // What is new is final, and right.
+    let last = ("minute".to_owned(), i64::from(NOON + 1_140));
+    let last = after.values().find(|r| r.is_final() && r.window() == last);
+    let last = last.expect("the last minute");
+    assert_eq!([last.int("/users"), last.int("/frames")], [60, 60]);
 }
