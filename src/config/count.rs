@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use std::thread;
 
 use super::Counting;
+use super::run::{StateConfig, state};
 use crate::cli::count::{CountArgs, Format};
 use crate::cli::engine::EngineArgs;
+use crate::cli::run::OnGap;
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
@@ -26,6 +28,10 @@ pub struct CountConfig {
     pub format: Format,
     /// Threads that decode.
     pub threads: usize,
+    /// Where the state is kept, if anywhere.
+    pub state: Option<StateConfig>,
+    /// What to do where a file that the state knows has gone.
+    pub on_gap: OnGap,
     /// How frames are counted.
     pub counting: Counting,
 }
@@ -61,6 +67,14 @@ impl CountConfig {
         } else {
             Format::Json
         });
+        let state = state(args.state.as_ref(), args.checkpoint_interval)?;
+        let emission = match (&state, format) {
+            (None, _) => Emission::Once,
+            // People want to see how things stand; whoever reads lines has the others already.
+            (Some(_), format) => Emission::EachRun {
+                unchanged: format == Format::Table,
+            },
+        };
         let chosen = args.window.iter().map(|p| Period::from(*p).bit());
         let periods = chosen.fold(0, |all, bit| all | bit);
         let engine = EngineArgs {
@@ -69,7 +83,7 @@ impl CountConfig {
         };
         let counting = Counting::resolve(
             &engine,
-            Emission::Once,
+            emission,
             if periods == 0 {
                 Period::all_bits()
             } else {
@@ -83,6 +97,8 @@ impl CountConfig {
             rejects_file: rejects_file.clone(),
             inputs,
             format,
+            state,
+            on_gap: args.on_gap,
             threads: counting.threads,
             // One shard is enough for whoever admits the lines of all of these threads.
             counting: Counting {

@@ -38,6 +38,16 @@ pub enum Heard {
     Trouble(String),
 }
 
+/// What came of a try to read the last ticks.
+pub enum Opened {
+    /// They can be read.
+    Reader(Reader),
+    /// Their topic does not exist (yet).
+    Missing,
+    /// The brokers have not answered in time.
+    NoAnswer,
+}
+
 /// A record with a value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Published {
@@ -66,22 +76,7 @@ impl Reader {
         windows: &str,
         tail: Tail,
     ) -> Result<Self, Failure> {
-        let refused =
-            |error: KafkaError| Failure::Usage(format!("the Kafka client refuses: {error}"));
-        let config = connection.configure(&[
-            // The library wants a name; nothing is ever committed under it.
-            ("group.id", "headcount-view"),
-            ("enable.auto.commit", "false"),
-            ("auto.offset.reset", "earliest"),
-            ("enable.partition.eof", "true"),
-            ("fetch.wait.max.ms", "50"),
-            ("reconnect.backoff.max.ms", "2000"),
-            // So that a topic that is made later is found soon.
-            ("topic.metadata.refresh.interval.ms", "2000"),
-        ]);
-        let consumer: BaseConsumer<Voice> = config
-            .create_with_context(Voice::default())
-            .map_err(refused)?;
+        let consumer = client(connection)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(stats, 0, Offset::OffsetTail(tail.ticks))
             .map_err(refused)?;
@@ -95,6 +90,43 @@ impl Reader {
             stats: stats.to_owned(),
             windows: windows.to_owned(),
         })
+    }
+
+    /// A reader of the last ticks and of all that follow. Blocks, at most so long; but sooner than [`Self::new`] it has read
+    /// them: what the library calls the tail of a topic takes it half a second to find.
+    ///
+    /// # Errors
+    ///
+    /// When the client library refuses the configuration.
+    pub fn of_ticks(
+        connection: &Connection,
+        stats: &str,
+        ticks: i64,
+        limit: Duration,
+    ) -> Result<Opened, Failure> {
+        let consumer = client(connection)?;
+        let Ok(metadata) = consumer.fetch_metadata(Some(stats), limit / 2) else {
+            return Ok(Opened::NoAnswer);
+        };
+        let described = metadata.topics().iter().find(|topic| topic.name() == stats);
+        match described.map(|topic| topic.error().map(RDKafkaErrorCode::from)) {
+            Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) | None => {
+                return Ok(Opened::Missing);
+            }
+            Some(_) => {}
+        }
+        let Ok((low, high)) = consumer.fetch_watermarks(stats, 0, limit / 2) else {
+            return Ok(Opened::NoAnswer);
+        };
+        let mut list = TopicPartitionList::new();
+        let from = Offset::Offset(low.max(high - ticks));
+        list.add_partition_offset(stats, 0, from).map_err(refused)?;
+        consumer.assign(&list).map_err(refused)?;
+        Ok(Opened::Reader(Self {
+            consumer,
+            stats: stats.to_owned(),
+            windows: String::new(),
+        }))
     }
 
     /// The next thing there is to hear; `None` if nothing comes in time.
@@ -165,6 +197,27 @@ impl Reader {
             None => format!("reading the topics {topics}: {error}"),
         }
     }
+}
+
+fn refused(error: KafkaError) -> Failure {
+    Failure::Usage(format!("the Kafka client refuses: {error}"))
+}
+
+fn client(connection: &Connection) -> Result<BaseConsumer<Voice>, Failure> {
+    let config = connection.configure(&[
+        // The library wants a name; nothing is ever committed under it.
+        ("group.id", "headcount-view"),
+        ("enable.auto.commit", "false"),
+        ("auto.offset.reset", "earliest"),
+        ("enable.partition.eof", "true"),
+        ("fetch.wait.max.ms", "50"),
+        ("reconnect.backoff.max.ms", "2000"),
+        // So that a topic that is made later is found soon.
+        ("topic.metadata.refresh.interval.ms", "2000"),
+    ]);
+    config
+        .create_with_context(Voice::default())
+        .map_err(refused)
 }
 
 /// Whether an error is that of one broker's connection; if it was the last one, [`Reader::take_brokers_down`] tells.

@@ -1,34 +1,38 @@
 //! `headcount count`: the engine over lines.
 
+mod files;
+pub(super) mod state;
+
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar};
 
+use self::state::{Begun, Saving};
 use super::driver::Driver;
-use super::lines::{Keep, Lines, Next, Then};
-use super::pipeline::{Broken, Pipeline, fresh_shards};
+use super::keep::Keeper;
+use super::lines::{Lines, Next, Then};
+use super::pipeline::{Broken, Pipeline};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
 use super::set_aside::SetAside;
 use crate::config::CountConfig;
-use crate::engine::admit::{Admission, Arrival};
+use crate::engine::admit::Arrival;
 use crate::engine::barrier::Answer;
 use crate::engine::catalog::Ask;
 use crate::engine::frame::Verdict;
+use crate::engine::report::outbox::Outbox;
 use crate::engine::report::record::Recorder;
 use crate::error::Failure;
 use crate::io::aside::Aside;
 use crate::io::aside::lines::FileAside;
 use crate::io::clock::{Clock, SystemClock};
 use crate::io::print::{Printer, printer};
-use crate::io::source::chunks::open_all;
 use crate::io::source::lines::{BytesRead, Input};
-use crate::limits::{
-    CHUNK_BYTES, CHUNK_FILES, FRAMES_PER_ROUND, PROGRESS_EVERY_MS, SMALL_CHUNK_BYTES,
-};
+use crate::limits::{DELIVERY_POLL_MS, FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
 use crate::observe::happenings::{UnitMistaken, WhyNot};
 use crate::observe::rejects::RejectLog;
 
@@ -40,21 +44,27 @@ use crate::observe::rejects::RejectLog;
 pub fn run(config: &CountConfig) -> Result<(), Failure> {
     let counting = &config.counting;
     let bytes = BytesRead::default();
-    let chunks = open_all(&config.inputs, &bytes, chunk_bytes(config.inputs.len()))?;
-    let mut lines = Lines::start(chunks, config.threads, &counting.fields, keep(config))?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let Begun {
+        admission,
+        shards,
+        mut lines,
+        keeper,
+        mut saving,
+    } = state::begin(config, &clock, &bytes)?;
     let calendar = &counting.rules.calendar;
     let publisher = Print {
         recorder: Recorder::new(counting.precision, calendar.clone(), None),
         printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
+        keeper,
+        outbox: Outbox::default(),
     };
-    let shards = fresh_shards(counting);
     let start = if config.threads == 1 {
         Pipeline::here
     } else {
         Pipeline::start
     };
     let pipeline = start(counting.precision, shards, Box::new(publisher))?;
-    let admission = Admission::new(counting.rules.clone());
     let mut driver = Driver::new(
         counting.fields.clone(),
         admission,
@@ -66,14 +76,19 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
             aside(config.quarantine_file.as_ref())?,
         ),
     );
-    for input in &config.inputs {
-        driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
+    match &mut saving {
+        Some(saving) => saving.add_partitions(&mut driver, config.inputs.len()),
+        None => {
+            for input in &config.inputs {
+                driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
+            }
+        }
     }
     let mut progress = Progress::new(&config.inputs, bytes);
-    let outcome = read_all(&mut lines, &mut driver, &mut progress);
+    let outcome = read_all(&mut lines, &mut driver, &mut saving, &mut progress);
     progress.tell(lines.unit_mistaken(true));
     progress.bar.finish_and_clear();
-    let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
+    let ended = outcome.and_then(|()| end(&mut lines, &mut driver, saving.as_ref()).or(Ok(())));
     let ended = ended.and(driver.aside.finish(&mut || true));
     let finished = driver.into_pipeline().finish(u64::MAX);
     // What the reporter failed with explains why the pipeline broke; a torn input is worth more than that.
@@ -87,26 +102,10 @@ fn aside(path: Option<&PathBuf>) -> Result<Option<Box<dyn Aside>>, Failure> {
         .map(|aside| Box::new(aside) as Box<dyn Aside>))
 }
 
-/// Text of lines is kept only where some of them are put aside.
-fn keep(config: &CountConfig) -> Keep {
-    match (&config.quarantine_file, &config.rejects_file) {
-        (Some(_), _) => Keep::All,
-        (None, Some(_)) => Keep::Rejected,
-        (None, None) => Keep::Nothing,
-    }
-}
-
-fn chunk_bytes(files: usize) -> usize {
-    if files > CHUNK_FILES {
-        SMALL_CHUNK_BYTES
-    } else {
-        CHUNK_BYTES
-    }
-}
-
 fn read_all(
     lines: &mut Lines,
     driver: &mut Driver,
+    saving: &mut Option<Saving>,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let mut rejects = RejectLog::default();
@@ -120,30 +119,38 @@ fn read_all(
                     verdict,
                     text,
                 } => {
+                    let partition = partition_of(saving.as_ref(), input);
+                    if let Some(saving) = saving {
+                        saving.note(input, text.unwrap_or_default());
+                    }
                     let arrival = Arrival {
-                        partition: input,
+                        partition,
                         offset,
                         appended: None,
                     };
                     is_broken |= driver.admit(arrival, text, verdict).is_err();
                     if let Verdict::Rejected(reason) = verdict {
                         let now_ms = progress.clock.monotonic_ms();
-                        let name = &driver.partitions()[input];
+                        let name = &driver.partitions()[partition];
                         if let Some(line) =
                             rejects.line(now_ms, "", name, offset, WhyNot::Rejected(reason))
                         {
                             progress.bar.suspend(|| line.emit());
                         }
                     }
-                    Then::Go(driver.admission.clock(input))
+                    Then::Go(driver.admission.clock(partition))
                 }
                 Next::End(input) => {
-                    is_broken |= driver.finish(input).is_err();
+                    let partition = partition_of(saving.as_ref(), input);
+                    is_broken |= driver.finish(partition).is_err();
                     Then::Go(None)
                 }
             };
             if is_broken { Then::Stop } else { then }
         })?;
+        if let Some(saving) = saving {
+            is_broken |= saving.save_if_due(driver).is_err();
+        }
         progress.tell(lines.unit_mistaken(false));
         tell_quarantined(driver, &mut rejects, progress);
         driver.aside.tend(Duration::ZERO)?;
@@ -153,6 +160,11 @@ fn read_all(
         progress.bar.suspend(|| line.emit());
     }
     Ok(())
+}
+
+/// Without a state every input is the partition of its own number.
+fn partition_of(saving: Option<&Saving>, input: usize) -> usize {
+    saving.map_or(input, |saving| saving.partition(input))
 }
 
 fn tell_quarantined(driver: &mut Driver, rejects: &mut RejectLog, progress: &Progress) {
@@ -166,11 +178,11 @@ fn tell_quarantined(driver: &mut Driver, rejects: &mut RejectLog, progress: &Pro
 }
 
 /// Every window that is left, then the trailing ones and the ledger.
-fn end(driver: &mut Driver) -> Result<(), Broken> {
-    driver.barrier(Ask {
-        end: true,
-        ..Ask::default()
-    })?;
+fn end(lines: &mut Lines, driver: &mut Driver, saving: Option<&Saving>) -> Result<(), Broken> {
+    match saving {
+        Some(saving) => saving.end(lines, driver)?,
+        None => driver.end()?,
+    }
     driver.barrier(Ask {
         trailing: true,
         ..Ask::default()
@@ -180,10 +192,15 @@ fn end(driver: &mut Driver) -> Result<(), Broken> {
 struct Print {
     recorder: Recorder,
     printer: Box<dyn Printer>,
+    /// `None` where nothing is saved.
+    keeper: Option<Keeper>,
+    /// Always empty: what is printed is with its reader.
+    outbox: Outbox,
 }
 
 impl Publisher for Print {
-    fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
+    fn publish(&mut self, report: Report, mut answer: Answer) -> Result<(), Failure> {
+        let sketches = answer.saved.take();
         let answer = &answer;
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let write = |error| Failure::writing("standard output", &error);
@@ -193,19 +210,34 @@ impl Publisher for Print {
         if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, None) {
             self.printer.finish(&stats).map_err(write)?;
         }
+        if let (Some(keeper), Some(saved)) = (&mut self.keeper, report.saved) {
+            // First: the state forgets windows, and says of others that they were printed.
+            self.printer.flush().map_err(write)?;
+            let sketches = sketches.unwrap_or_default();
+            keeper.save(*saved, sketches, &report.places, &mut self.outbox)?;
+        }
         Ok(())
     }
 
     fn tend(&mut self) -> Result<(), Failure> {
-        Ok(())
+        match &mut self.keeper {
+            Some(keeper) => keeper.tend(&mut self.outbox),
+            None => Ok(()),
+        }
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(1)
+        match self.keeper {
+            Some(_) => Duration::from_millis(DELIVERY_POLL_MS),
+            None => Duration::from_secs(1),
+        }
     }
 
     fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
-        Ok(())
+        match &mut self.keeper {
+            Some(keeper) => keeper.wait(&mut self.outbox),
+            None => Ok(()),
+        }
     }
 }
 

@@ -2,9 +2,11 @@
 
 mod environment;
 mod files;
+mod going_on;
 mod help;
 mod inputs;
 mod kafka_options;
+mod merging;
 mod outputs;
 mod replay;
 mod state;

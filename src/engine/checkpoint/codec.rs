@@ -63,6 +63,12 @@ impl<'a> Reader<'a> {
         holds.then_some(()).ok_or(self.damaged())
     }
 
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The next so many bytes.
     ///
     /// # Errors

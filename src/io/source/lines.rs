@@ -1,5 +1,7 @@
 //! Frames from files and standard input, one a line; plain, gzip or zstd, told apart by their first bytes.
 
+mod known;
+
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
@@ -10,6 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+pub use self::known::{Head, Mark, Marker, open_behind};
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
@@ -115,6 +118,9 @@ pub struct LineReader {
     /// The part of the line at hand that did not fit the read buffer.
     partial: Vec<u8>,
     lines: i64,
+    /// Whether what stands behind the last newline is held back: it may be a line that is still being written.
+    holds_rest: bool,
+    is_packed: bool,
 }
 
 impl LineReader {
@@ -128,6 +134,7 @@ impl LineReader {
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let name = input.spoken();
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
+        let is_packed = head.starts_with(GZIP_MAGIC) || head.starts_with(ZSTD_MAGIC);
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);
             Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
@@ -142,11 +149,51 @@ impl LineReader {
             reader,
             partial: Vec::new(),
             lines: 0,
+            holds_rest: false,
+            is_packed,
         })
     }
 
+    /// Hands the next line to `on`, without its newline. Returns `None` at the end of the input.
+    fn next<T>(&mut self, on: impl FnOnce(i64, &[u8]) -> T) -> Result<Option<T>, Failure> {
+        self.partial.clear();
+        loop {
+            let buffer = match self.reader.fill_buf() {
+                Ok(buffer) => buffer,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(damaged(&self.name, &error)),
+            };
+            if buffer.is_empty() {
+                if self.partial.is_empty() || self.holds_rest {
+                    return Ok(None);
+                }
+                self.lines += 1;
+                return Ok(Some(on(self.lines - 1, &self.partial)));
+            }
+            if let Some(end) = memchr::memchr(b'\n', buffer) {
+                self.lines += 1;
+                let result = if self.partial.is_empty() {
+                    on(self.lines - 1, &buffer[..end])
+                } else {
+                    keep(&mut self.partial, &buffer[..end]);
+                    on(self.lines - 1, &self.partial)
+                };
+                self.reader.consume(end + 1);
+                return Ok(Some(result));
+            }
+            let length = buffer.len();
+            keep(&mut self.partial, buffer);
+            self.reader.consume(length);
+        }
+    }
+
+    /// What is read, under which name, and how many lines were before it: for who reads it on in another way.
+    pub(super) fn into_parts(self) -> (String, Box<dyn BufRead + Send>, i64) {
+        (self.name, self.reader, self.lines)
+    }
+
     /// Hands to `on` every line that ends in what can be read at once, so that those of a slow pipe need not wait for
-    /// the next. Returns false at the end of the input.
+    /// the next. Returns false at the end of the input. Not to be mixed with [`next`](Self::next).
     ///
     /// # Errors
     ///
@@ -214,6 +261,8 @@ mod tests {
             )),
             partial: Vec::new(),
             lines: 0,
+            holds_rest: false,
+            is_packed: false,
         }
     }
 
@@ -222,6 +271,13 @@ mod tests {
         let mut lines = Vec::new();
         while reader.block(&mut |line| lines.push(line.to_vec())).unwrap() {}
         assert_eq!(reader.lines, lines.len() as i64);
+        let mut reader = reader_of(bytes, buffer);
+        let mut one_by_one = Vec::new();
+        while let Some(line) = reader.next(|_, line| line.to_vec()).unwrap() {
+            one_by_one.push(line);
+        }
+        assert_eq!(reader.lines, lines.len() as i64);
+        assert_eq!(one_by_one, lines);
         lines
     }
 

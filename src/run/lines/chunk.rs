@@ -32,6 +32,8 @@ pub(super) struct Decoded {
     kept: Vec<(usize, usize)>,
     /// Whether nothing comes behind this.
     pub(super) ended: bool,
+    /// Whether the input's end ended the last line, and no newline.
+    is_open: bool,
     /// Why nothing comes behind this.
     pub(super) failure: Option<Failure>,
     next: usize,
@@ -50,6 +52,11 @@ pub(super) struct Line<'c> {
 impl Decoded {
     pub(super) fn has_next(&self) -> bool {
         self.next < self.verdicts.len()
+    }
+
+    /// Whether the next line may still be being written: there is no newline behind it.
+    pub(super) fn is_next_open(&self) -> bool {
+        self.is_open && self.next + 1 == self.verdicts.len()
     }
 
     pub(super) fn next(&mut self) -> Option<Line<'_>> {
@@ -109,6 +116,7 @@ impl Hand {
         match chunks.read(number, &mut self.buffer, may_wait)? {
             Ok(Extent { number, ended }) => {
                 decoded.ended = ended;
+                decoded.is_open = ended && !self.buffer.is_terminated();
                 self.decode(&mut decoded);
                 Some((number, decoded))
             }

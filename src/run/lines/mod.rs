@@ -21,7 +21,7 @@ use crate::engine::admit::PartitionIndex;
 use crate::engine::decode::{Fields, Guess};
 use crate::engine::frame::{EventTime, Verdict};
 use crate::error::Failure;
-use crate::io::source::chunks::Chunks;
+use crate::io::source::chunks::{Chunks, Opened};
 use crate::limits::CHUNKS_AHEAD_PER_THREAD;
 use crate::observe::happenings::UnitMistaken;
 
@@ -58,6 +58,9 @@ pub(super) struct Lines {
     crew: Crew,
     guess: Guess,
     guesses: Arc<AtomicBool>,
+    holds_rests: bool,
+    /// What stood behind the last newline of inputs that have ended.
+    rests: Vec<(usize, i64, Vec<u8>)>,
 }
 
 /// One input.
@@ -79,7 +82,7 @@ impl Lines {
     ///
     /// When the system gives no thread.
     pub(super) fn start(
-        inputs: Vec<Arc<Chunks>>,
+        inputs: Vec<Opened>,
         threads: usize,
         fields: &Fields,
         keep: Keep,
@@ -92,14 +95,14 @@ impl Lines {
         let ahead = (all / inputs.len().max(1)).max(1);
         let guesses = Arc::new(AtomicBool::new(true));
         let crew = Crew::start(threads, ahead * inputs.len().max(1), fields, keep, &guesses)?;
-        let feed = |chunks| Feed {
-            chunks,
+        let feed = |Opened { chunks, line }| Feed {
+            chunks: Arc::new(chunks),
             ahead: ahead as u64,
             given: 0,
             taken: 0,
             arrived: BTreeMap::new(),
             at_hand: Decoded::default(),
-            line: 0,
+            line,
         };
         Ok(Self {
             queue: (0..inputs.len()).map(|i| Reverse((None, i))).collect(),
@@ -107,7 +110,19 @@ impl Lines {
             crew,
             guess: Guess::new(fields.ts_unit),
             guesses,
+            holds_rests: false,
+            rests: Vec::new(),
         })
+    }
+
+    /// From now on what stands behind the last newline of an input is held back. Text must be kept.
+    pub(super) fn hold_rests(&mut self) {
+        self.holds_rests = true;
+    }
+
+    /// What stands behind the last newline of each finished input that has such, with the offset that it would have.
+    pub(super) fn take_rests(&mut self) -> Vec<(usize, i64, Vec<u8>)> {
+        std::mem::take(&mut self.rests)
     }
 
     /// Whether every line was handed over.
@@ -182,6 +197,12 @@ impl Lines {
         }
         let feed = &mut self.feeds[input];
         let offset = feed.line;
+        if self.holds_rests && feed.at_hand.is_next_open() {
+            let rest = feed.at_hand.next().and_then(|line| line.text);
+            self.rests
+                .push((input, offset, rest.unwrap_or_default().to_vec()));
+            return self.next_line(input);
+        }
         feed.line += 1;
         let line = feed.at_hand.next();
         if let Some(event_time) = line.as_ref().and_then(|line| line.event_time) {

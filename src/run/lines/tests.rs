@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 
 use super::*;
-use crate::io::source::chunks::open_all;
 use crate::io::source::lines::{BytesRead, Input};
 
 fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
@@ -14,8 +13,12 @@ fn write(dir: &Path, name: &str, text: &str) -> PathBuf {
 
 fn start(files: &[PathBuf], threads: usize, chunk_bytes: usize, keep: Keep) -> Lines {
     let inputs: Vec<_> = files.iter().cloned().map(Input::File).collect();
-    let chunks = open_all(&inputs, &BytesRead::default(), chunk_bytes).unwrap();
-    Lines::start(chunks, threads, &Fields::default(), keep).unwrap()
+    let open = |input: &Input| {
+        let chunks = Chunks::open(input, &BytesRead::default(), chunk_bytes).unwrap();
+        Opened { chunks, line: 0 }
+    };
+    let from = inputs.iter().map(open).collect();
+    Lines::start(from, threads, &Fields::default(), keep).unwrap()
 }
 
 /// Input, offset and text of each line, -1 and nothing for an end; an input's clock is its greatest time so far.
@@ -175,5 +178,32 @@ fn what_was_whole_before_a_tear_is_handed_over_and_then_the_failure() {
         assert!(!seen.is_empty());
         let first = first.get_or_insert_with(|| seen.clone());
         assert_eq!(seen, *first, "{threads} threads");
+    }
+}
+
+#[test]
+fn a_line_without_a_newline_is_held_back_where_it_may_still_be_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let whole = write(dir.path(), "whole", &frame(7));
+    let open = write(dir.path(), "open", &(frame(8) + "{\"uid\":\"half"));
+    let only = write(dir.path(), "only", "half");
+    for threads in [1, 3] {
+        for chunk_bytes in [1, 7, 1_000] {
+            let files = [whole.clone(), open.clone(), only.clone()];
+            let mut lines = start(&files, threads, chunk_bytes, Keep::All);
+            lines.hold_rests();
+            let (seen, outcome) = all(&mut lines, 1);
+            assert_eq!(outcome, Ok(()));
+            let offsets: Vec<_> = seen
+                .iter()
+                .map(|(input, offset, _)| (*input, *offset))
+                .collect();
+            let expected = [(0, 0), (1, 0), (2, -1), (0, -1), (1, -1)];
+            assert_eq!(offsets, expected);
+            let mut rests = lines.take_rests();
+            rests.sort();
+            let half = b"{\"uid\":\"half".to_vec();
+            assert_eq!(rests, [(1, 1, half), (2, 0, b"half".to_vec())]);
+        }
     }
 }

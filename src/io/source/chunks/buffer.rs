@@ -31,6 +31,12 @@ impl ChunkBuffer {
         })
     }
 
+    /// Whether a newline stands behind the last line.
+    #[must_use]
+    pub fn is_terminated(&self) -> bool {
+        self.text().last().is_none_or(|last| *last == b'\n')
+    }
+
     /// The bytes of all lines; the last of them may lack its newline.
     pub(super) fn text(&self) -> &[u8] {
         &self.bytes[self.start..self.end]

@@ -12,7 +12,6 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
-use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use parking_lot::Mutex;
@@ -21,9 +20,11 @@ pub use buffer::ChunkBuffer;
 use ranges::Ranges;
 use stream::Stream;
 
-use super::lines::{BytesRead, Counted, GZIP_MAGIC, Input, ZSTD_MAGIC, damaged, open_file};
+use super::lines::{
+    BytesRead, Counted, GZIP_MAGIC, Input, LineReader, ZSTD_MAGIC, damaged, open_file, refuse_twins,
+};
 use crate::error::Failure;
-use crate::limits::{PIPE_BYTES, READ_BUFFER_BYTES};
+use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
 
 /// What was read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -171,21 +172,52 @@ fn unpacked(head: &[u8], raw: impl Read + Send + 'static) -> io::Result<Box<dyn 
     })
 }
 
-/// The inputs, opened side by side.
+/// An input, and where it is read on.
+pub struct Opened {
+    /// What comes.
+    pub chunks: Chunks,
+    /// The number of its first line.
+    pub line: i64,
+}
+
+/// Opens the inputs.
 ///
 /// # Errors
 ///
 /// The first one that cannot be opened, or is named twice.
-pub fn open_all(
-    inputs: &[Input],
-    bytes: &BytesRead,
-    chunk_bytes: usize,
-) -> Result<Vec<Arc<Chunks>>, Failure> {
-    super::lines::refuse_twins(inputs)?;
-    let opened = inputs
-        .iter()
-        .map(|input| Chunks::open(input, bytes, chunk_bytes).map(Arc::new));
+pub fn open(inputs: &[Input], bytes: &BytesRead) -> Result<Vec<Opened>, Failure> {
+    refuse_twins(inputs)?;
+    let chunk_bytes = chunk_bytes(inputs.len());
+    let opened = inputs.iter().map(|input| {
+        let chunks = Chunks::open(input, bytes, chunk_bytes)?;
+        Ok(Opened { chunks, line: 0 })
+    });
     opened.collect()
+}
+
+/// Reads the inputs on from where these readers are.
+///
+/// # Errors
+///
+/// When two of the inputs are one file.
+pub fn on_from(inputs: &[Input], readers: Vec<LineReader>) -> Result<Vec<Opened>, Failure> {
+    refuse_twins(inputs)?;
+    let chunk_bytes = chunk_bytes(inputs.len());
+    let behind = readers.into_iter().map(|reader| {
+        let (name, reader, line) = reader.into_parts();
+        let stream = Stream::new(name, reader, None, chunk_bytes);
+        let chunks = Chunks(Kind::Stream(Mutex::new(stream)));
+        Opened { chunks, line }
+    });
+    Ok(behind.collect())
+}
+
+fn chunk_bytes(files: usize) -> usize {
+    if files > CHUNK_FILES {
+        SMALL_CHUNK_BYTES
+    } else {
+        CHUNK_BYTES
+    }
 }
 
 #[cfg(test)]
