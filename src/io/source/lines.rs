@@ -134,7 +134,7 @@ impl LineReader {
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let name = input.spoken();
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
-        let is_packed = head.starts_with(GZIP_MAGIC) || head.starts_with(ZSTD_MAGIC);
+        let is_packed = head.starts_with(GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC);
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);
             Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))

@@ -184,25 +184,27 @@ impl Lines {
     }
 
     fn next_line(&mut self, input: usize) -> Result<Option<(i64, Line<'_>)>, Failure> {
-        while !self.feeds[input].at_hand.has_next() {
-            let at_hand = &mut self.feeds[input].at_hand;
-            if let Some(failure) = at_hand.failure.take() {
+        loop {
+            let feed = &mut self.feeds[input];
+            if self.holds_rests && feed.at_hand.is_next_open() {
+                let rest = feed.at_hand.next().and_then(|line| line.text);
+                let rest = rest.unwrap_or_default().to_vec();
+                self.rests.push((input, feed.line, rest));
+            }
+            if feed.at_hand.has_next() {
+                break;
+            }
+            if let Some(failure) = feed.at_hand.failure.take() {
                 return Err(failure);
             }
-            if at_hand.ended {
-                self.feeds[input].chunks.finish()?;
+            if feed.at_hand.ended {
+                feed.chunks.finish()?;
                 return Ok(None);
             }
             self.next_chunk(input)?;
         }
         let feed = &mut self.feeds[input];
         let offset = feed.line;
-        if self.holds_rests && feed.at_hand.is_next_open() {
-            let rest = feed.at_hand.next().and_then(|line| line.text);
-            self.rests
-                .push((input, offset, rest.unwrap_or_default().to_vec()));
-            return self.next_line(input);
-        }
         feed.line += 1;
         let line = feed.at_hand.next();
         if let Some(event_time) = line.as_ref().and_then(|line| line.event_time) {
