@@ -10,6 +10,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/engine/decode/bitmap/avx2.rs",
     "src/engine/decode/bitmap/avx512.rs",
     "tests/decode/guard.rs",
+    "src/io/source/kafka/topic_id.rs",
     "tests/support/faulty_vfs.rs",
 ];
 

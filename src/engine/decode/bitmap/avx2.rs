@@ -15,9 +15,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bytes::{
-    Bytes, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, by_low_half, places_by_fours, utf8,
-};
+use super::bytes::{Bytes, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, by_low_half, places_by_fours, utf8};
 use super::lanes::Lanes;
 use super::maps::{BLOCK, ByteMaps, CHUNK_BLOCKS, Row, StructureMaps};
 use super::{Found, Job, Work};
@@ -114,7 +112,10 @@ fn put(row: &mut Row, at: usize, low: __m256i, high: __m256i) {
 /// All bits in the bytes that the table leads to themselves.
 #[inline(always)]
 fn found(half: __m256i, by_low_half: &[u8; 16]) -> __m256i {
-    proven!(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table(by_low_half), half), half))
+    proven!(_mm256_cmpeq_epi8(
+        _mm256_shuffle_epi8(table(by_low_half), half),
+        half
+    ))
 }
 
 #[inline(always)]
@@ -124,7 +125,10 @@ fn lower(half: __m256i) -> __m256i {
 
 #[inline(always)]
 fn letters(half: __m256i) -> __m256i {
-    proven!(_mm256_or_si256(found(half, &LETTER_BY_LOW_HALF), same(half, b'r')))
+    proven!(_mm256_or_si256(
+        found(half, &LETTER_BY_LOW_HALF),
+        same(half, b'r')
+    ))
 }
 
 /// Bit `7 - BY` of each byte as its top bit.

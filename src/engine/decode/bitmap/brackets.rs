@@ -46,7 +46,13 @@ impl Containers {
     /// Enters where contexts change in the chunk that begins at `from`, whose first `count` brackets are listed. The brace
     /// that opens the root is the first of the first chunk. Returns false if brackets do not pair or are too deep.
     #[inline(always)]
-    pub(super) fn follow(&mut self, chunk: &[u8], from: usize, count: usize, maps: &mut Maps) -> bool {
+    pub(super) fn follow(
+        &mut self,
+        chunk: &[u8],
+        from: usize,
+        count: usize,
+        maps: &mut Maps,
+    ) -> bool {
         let Maps {
             brackets,
             changes,

@@ -58,10 +58,7 @@ pub(super) fn of_group<L: Lanes>(lanes: L, maps: &ByteMaps, group: usize) -> Cla
         comma: lanes.without(point, bit1),
         colon: lanes.and(point, bit1),
         space: lanes.without(blank_or_quote, quote),
-        control: lanes.without(
-            lanes.splat(u64::MAX),
-            lanes.or(lanes.or(bit5, bit6), high),
-        ),
+        control: lanes.without(lanes.splat(u64::MAX), lanes.or(lanes.or(bit5, bit6), high)),
         letter: maps.letter.group(lanes, group),
         high,
     }

@@ -96,7 +96,8 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
         for (i, block) in whole.iter().enumerate() {
             self.bytes.prefetch(block, PREFETCH);
             let block = self.bytes.load(block);
-            self.bytes.classify_structure(block, &mut maps.structure, at + i);
+            self.bytes
+                .classify_structure(block, &mut maps.structure, at + i);
         }
         if whole.len() == L::COUNT {
             return;
@@ -107,7 +108,8 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
         }
         if !rest.is_empty() {
             let block = self.bytes.load_partial(rest);
-            self.bytes.classify_structure(block, &mut maps.structure, at);
+            self.bytes
+                .classify_structure(block, &mut maps.structure, at);
         }
     }
 
@@ -122,11 +124,14 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
         } = maps;
         let backslash = structure.backslash.group(lanes, slot);
         let quote = structure.quote.group(lanes, slot);
-        let Strings { quote, inside, .. } = strings::find(lanes, backslash, quote, &mut self.strings);
+        let Strings { quote, inside, .. } =
+            strings::find(lanes, backslash, quote, &mut self.strings);
         let open = lanes.without(structure.open.group(lanes, slot), inside);
         let close = lanes.without(structure.close.group(lanes, slot), inside);
         let string_start = lanes.and(quote, inside);
-        let of_length = self.names.of_length(lanes, string_start, &mut self.string_start);
+        let of_length = self
+            .names
+            .of_length(lanes, string_start, &mut self.string_start);
         let candidate = lanes.and(lanes.without(quote, inside), of_length);
         let used = lanes.used(candidate);
         if used != 0 {

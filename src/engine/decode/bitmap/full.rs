@@ -101,9 +101,7 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
         let scalars_are_good = self.check_scalars(left.scalars, from, maps);
         self.find_fields(&left, from, maps);
         self.utf8.check(self.bytes, self.root, from, high);
-        scalars_are_good
-            && self.utf8.is_good()
-            && self.lanes.used(self.grammar.wrong) == 0
+        scalars_are_good && self.utf8.is_good() && self.lanes.used(self.grammar.wrong) == 0
     }
 
     /// What each byte is; returns the number of blocks.
@@ -204,13 +202,9 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             ..
         } = maps;
         for group in 0..blocks.div_ceil(L::COUNT) {
-            let found = self.grammar.judge(
-                self.lanes,
-                (tokens, changes),
-                findings,
-                group,
-                self.names,
-            );
+            let found =
+                self.grammar
+                    .judge(self.lanes, (tokens, changes), findings, group, self.names);
             left.scalars |= found.scalars << (group * L::COUNT);
             left.candidates |= found.candidates << (group * L::COUNT);
             left.escaped_keys |= found.escaped_keys << (group * L::COUNT);

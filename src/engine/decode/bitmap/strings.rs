@@ -55,7 +55,12 @@ pub(super) struct Strings<L: Lanes> {
 }
 
 #[inline(always)]
-pub(super) fn find<L: Lanes>(lanes: L, backslash: L::Word, quote: L::Word, carry: &mut Carry) -> Strings<L> {
+pub(super) fn find<L: Lanes>(
+    lanes: L,
+    backslash: L::Word,
+    quote: L::Word,
+    carry: &mut Carry,
+) -> Strings<L> {
     let escaped = escaped(lanes, backslash, carry);
     let quote = lanes.without(quote, escaped);
     // An odd number of quotes up to here: inside. So the opening quote is, the closing one is not.
