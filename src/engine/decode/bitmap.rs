@@ -28,6 +28,8 @@ mod maps;
 mod portable;
 mod scalar;
 mod strings;
+#[cfg(test)]
+mod tests;
 mod utf8;
 mod value;
 

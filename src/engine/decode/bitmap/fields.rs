@@ -14,8 +14,11 @@ use super::value;
 use super::{Found, Job, Work};
 use crate::engine::decode::value::Raw;
 
-/// Groups whose bitmaps are kept at a time: the one that is looked through, and the next.
-const SLOTS: usize = 2;
+/// Where the bitmaps of a group are, counted in groups. Two are kept at a time, the one that is looked through and the next; with room
+/// between them, because a group that is not whole is emptied beyond its end.
+fn slot(group: usize) -> usize {
+    2 * (group % 2)
+}
 
 pub(super) struct FieldsOnly;
 
@@ -88,11 +91,10 @@ struct Search<'f, 'n, B: Bytes, L: Lanes> {
 impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
     #[inline(always)]
     fn classify(&self, group: usize, maps: &mut Maps) {
-        let slot = group % SLOTS;
         let from = group * L::COUNT * BLOCK;
         let rest = &self.root[from..];
         let (whole, rest) = rest[..rest.len().min(L::COUNT * BLOCK)].as_chunks::<BLOCK>();
-        let at = slot * L::COUNT;
+        let at = slot(group) * L::COUNT;
         for (i, block) in whole.iter().enumerate() {
             self.bytes.prefetch(block, PREFETCH);
             let block = self.bytes.load(block);
@@ -115,7 +117,7 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
 
     #[inline(always)]
     fn look_through(&mut self, group: usize, maps: &mut Maps) {
-        let (lanes, slot) = (self.lanes, group % SLOTS);
+        let (lanes, slot) = (self.lanes, slot(group));
         let Maps {
             structure,
             tokens,

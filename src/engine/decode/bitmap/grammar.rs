@@ -77,14 +77,8 @@ impl<L: Lanes> Grammar<L> {
         group: usize,
         names: &Names,
     ) -> Found {
-        let quote = tokens.quote.group(lanes, group);
-        let inside = tokens.inside.group(lanes, group);
-        let open = tokens.open.group(lanes, group);
-        let close = tokens.close.group(lanes, group);
-        let comma = tokens.comma.group(lanes, group);
-        let colon = tokens.colon.group(lanes, group);
-        let space = tokens.space.group(lanes, group);
-        let scalar = tokens.scalar.group(lanes, group);
+        let [quote, inside, open, close, comma, colon, space, scalar] =
+            tokens.for_grammar(lanes, group);
         let in_object =
             lanes.prefix_xor(changes.in_object.group(lanes, group), &mut self.in_object);
         let at_root = lanes.prefix_xor(changes.at_root.group(lanes, group), &mut self.at_root);
@@ -120,18 +114,15 @@ impl<L: Lanes> Grammar<L> {
         let wrong = lanes.or(lanes.or(wrong_value, wrong_sign), wrong_colon);
         self.wrong = lanes.or(self.wrong, wrong);
 
-        let of_length = names.of_length(lanes, key_start, &mut self.key_start);
         let root_key_end = lanes.and(key_end, at_root);
+        let of_length = names.of_length(lanes, key_start, &mut self.key_start);
         let candidate = lanes.and(root_key_end, of_length);
         // The bytes of root keys, opening quotes included: what the carry emptied on its way.
         let root_key = lanes.and(lanes.without(inside, passed), at_root);
         let escape = lanes.and(root_key, tokens.backslash.group(lanes, group));
         let mut escaped_keys = 0;
         if (lanes.used(escape) | self.in_escaped_key) != 0 {
-            // A carry let in at the first backslash comes out at the key's end. Later ones in the same key find it emptied,
-            // so they change nothing that matters.
-            let passed = lanes.add_long(root_key, escape, &mut self.in_escaped_key);
-            let escaped_key = lanes.and(passed, root_key_end);
+            let escaped_key = self.escaped_keys(lanes, root_key, escape, root_key_end);
             findings.escaped_key.put_group(lanes, group, escaped_key);
             escaped_keys = lanes.used(escaped_key);
         }
@@ -142,6 +133,21 @@ impl<L: Lanes> Grammar<L> {
             candidates: lanes.used(candidate),
             escaped_keys,
         }
+    }
+
+    /// The ends of root keys in which there is a backslash.
+    #[inline(always)]
+    fn escaped_keys(
+        &mut self,
+        lanes: L,
+        root_key: L::Word,
+        escape: L::Word,
+        root_key_end: L::Word,
+    ) -> L::Word {
+        // A carry let in at the first backslash comes out at the key's end. Later ones in the same key find it emptied, so
+        // they change nothing that matters.
+        let passed = lanes.add_long(root_key, escape, &mut self.in_escaped_key);
+        lanes.and(passed, root_key_end)
     }
 }
 

@@ -136,6 +136,23 @@ pub(super) struct TokenMaps {
     pub(super) odd_escape: Row,
 }
 
+impl TokenMaps {
+    /// A group's words of the first eight.
+    #[inline(always)]
+    pub(super) fn for_grammar<L: Lanes>(&self, lanes: L, group: usize) -> [L::Word; 8] {
+        [
+            self.quote.group(lanes, group),
+            self.inside.group(lanes, group),
+            self.open.group(lanes, group),
+            self.close.group(lanes, group),
+            self.comma.group(lanes, group),
+            self.colon.group(lanes, group),
+            self.space.group(lanes, group),
+            self.scalar.group(lanes, group),
+        ]
+    }
+}
+
 /// Where something changes, such as the kind of the innermost container. The parity of the bits up to a byte says which of
 /// the two it is there.
 #[derive(Clone)]
