@@ -2,10 +2,11 @@
 
 use super::super::driver::place_name;
 use super::super::keep::Saves;
-use super::super::keep::restore::Beginning;
+use super::super::keep::restore::{begin_anew, begin_at};
 use super::Run;
 use crate::config::{RunConfig, StateConfig};
 use crate::engine::catalog::Ask;
+use crate::engine::checkpoint::beginning::Beginning;
 use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
 use crate::io::store::Store;
@@ -17,10 +18,10 @@ use crate::run::pipeline::Broken;
 /// Opens the state of a service and goes on from it; without one everything begins anew.
 pub(super) fn begin(config: &RunConfig) -> Result<(Beginning, Option<Box<dyn Store>>), Failure> {
     let Some(state) = &config.state else {
-        return Ok((Beginning::fresh(&config.counting), None));
+        return Ok((begin_anew(&config.counting), None));
     };
     let mut store = SqliteStore::open(&state.directory, identity(config))?;
-    let beginning = Beginning::of(&config.counting, &mut store)?;
+    let beginning = begin_at(&config.counting, &mut store)?;
     Ok((beginning, Some(Box::new(store))))
 }
 
