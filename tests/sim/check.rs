@@ -7,6 +7,7 @@ use chrono::DateTime;
 use headcount::engine::report::outbox::{Kind, Outgoing};
 use serde_json::Value;
 
+use super::engine::Report;
 use super::model::{Counts, Due, Expected, Key, Number, PERIODS};
 use super::scenario::Scenario;
 use super::zone::Zone;
@@ -42,7 +43,9 @@ impl Said {
     }
 }
 
+#[derive(Clone)]
 pub struct Checker {
+    epoch: u64,
     zone: Arc<Zone>,
     zone_name: &'static str,
     precision: u8,
@@ -58,8 +61,9 @@ fn integer(value: &Value, name: &str) -> u64 {
 }
 
 impl Checker {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub fn new(scenario: &Scenario, epoch: u64) -> Self {
         Self {
+            epoch,
             zone: Arc::clone(&scenario.rules.zone),
             zone_name: scenario.zone,
             precision: scenario.rules.precision,
@@ -70,8 +74,16 @@ impl Checker {
         }
     }
 
+    /// What was said so far is known to another process, which says once more what is not final.
+    pub fn take_up(&mut self, epoch: u64, is_kept: impl Fn(&Key) -> bool) {
+        self.epoch = epoch;
+        self.last_tick = 0;
+        self.last
+            .retain(|key, said| said.revision.is_some() || !is_kept(key));
+    }
+
     /// The records of all barriers that were raised at one moment, one list a barrier.
-    pub fn check(&mut self, expected: &Expected, reports: &[Vec<Outgoing>]) {
+    pub fn check(&mut self, expected: &Expected, reports: &[Report]) {
         assert!(
             self.watermark <= expected.watermark,
             "the watermark never falls"
@@ -80,12 +92,15 @@ impl Checker {
         assert_eq!(self.next_seq, expected.first_seq, "seq has no gaps");
         let mut due = expected.due.clone();
         let mut ticks = 0;
-        for record in reports.iter().flatten() {
+        for record in reports.iter().flat_map(|report| &report.records) {
             let payload = record.payload.as_deref().expect("nothing is deleted");
             let value: Value = serde_json::from_slice(payload).unwrap();
             if record.kind == Kind::Tick {
                 ticks += 1;
                 assert_eq!(record.key, "job");
+                let digest = reports.iter().find_map(|r| Some(r.commit.as_ref()?.digest));
+                let digest = digest.map(|digest| format!("{:032x}", digest.0));
+                assert_eq!(value["state_digest"].as_str(), digest.as_deref(), "{value}");
                 self.check_tick(&value, expected);
             } else {
                 self.check_window(record, &value, expected, &mut due);
@@ -137,7 +152,7 @@ impl Checker {
         let watermark = value["watermark"].as_i64();
         assert_eq!(watermark, expected.watermark, "watermark in {value}");
         assert_eq!(value["job"], "job");
-        assert_eq!(integer(value, "epoch"), 1);
+        assert_eq!(integer(value, "epoch"), self.epoch);
         check_ledger(ledger, &expected.counts);
         let source = &value["source"];
         assert_eq!(source["topic"], "users");
