@@ -289,6 +289,9 @@ pub const SAVE_WAIT_MS: u64 = 2_000;
 pub const COMMIT_TRIES_MAX: usize = 30;
 /// Between two of these tries, in milliseconds.
 pub const COMMIT_RETRY_MS: u64 = 2_000;
+/// How often the state is to be saved at an end of input, each time waiting [`SAVE_WAIT_MS`] for the checkpoint before it; then
+/// it stays as it was.
+pub const SAVES_AT_END_MAX: u64 = 1 + COMMIT_TRIES_MAX as u64 * COMMIT_RETRY_MS / SAVE_WAIT_MS;
 /// How often a copy of the state is put aside while it is written, in milliseconds.
 pub const COPY_EVERY_MS: u64 = 3_600_000;
 /// How long a reader of the state waits for a lock of its writer, in milliseconds.

@@ -11,7 +11,7 @@ use crate::engine::catalog::Ask;
 use crate::engine::clock::Quarantine;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
-use crate::limits::FRAMES_PER_ROUND;
+use crate::limits::{FRAMES_PER_ROUND, SAVES_AT_END_MAX};
 use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
@@ -172,11 +172,11 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub(super) fn end(&mut self) -> Result<(), Broken> {
+        if self.saves.is_some() && !self.save_before_end()? {
+            // The state of before has no sketches of this moment, so it must not say that it has read so far.
+            self.saves = None;
+        }
         if self.saves.is_some() {
-            self.barrier(Ask {
-                save: true,
-                ..Ask::default()
-            })?;
             self.before_end = Some(Box::new(self.admission.clone()));
             for partition in 0..self.partitions.len() {
                 self.admission.finish(partition);
@@ -187,6 +187,21 @@ impl Driver {
             end: true,
             ..Ask::default()
         })
+    }
+
+    /// Returns whether the state is being saved as it is now. The checkpoint before it is waited for for as long as it may
+    /// take: where it is given up, the run ends.
+    fn save_before_end(&mut self) -> Result<bool, Broken> {
+        let save = Ask {
+            save: true,
+            ..Ask::default()
+        };
+        for _ in 0..SAVES_AT_END_MAX {
+            if self.raise(save)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn settle(&mut self) -> Result<(), Broken> {
@@ -225,7 +240,13 @@ impl Driver {
     /// # Errors
     ///
     /// When the pipeline is broken.
-    pub fn barrier(&mut self, mut ask: Ask) -> Result<(), Broken> {
+    pub fn barrier(&mut self, ask: Ask) -> Result<(), Broken> {
+        self.raise(ask).map(|_| ())
+    }
+
+    /// See [`Self::barrier`]; returns whether one of them saves the state.
+    fn raise(&mut self, mut ask: Ask) -> Result<bool, Broken> {
+        let mut saves = false;
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();
@@ -234,11 +255,12 @@ impl Driver {
             if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
                 barrier.saved = Some(Box::new(before.save_words(&self.admission)));
             }
+            saves |= barrier.saved.is_some();
             let more = barrier.more;
             self.pipeline
                 .barrier(barrier, &self.partitions, &self.places, self.intake)?;
             if !more {
-                return Ok(());
+                return Ok(saves);
             }
             (ask.trailing, ask.save) = (false, false);
             (self.gate)();

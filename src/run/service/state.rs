@@ -67,6 +67,13 @@ impl Saving {
 }
 
 impl Run<'_> {
+    /// Whether reading goes on in all partitions that a state knows. Before that there is nothing to tell or to save, and
+    /// nobody to name the partitions by.
+    pub(super) fn is_resumed(&self) -> bool {
+        let saving = self.saving.as_ref();
+        saving.is_none_or(|saving| saving.to_resume.is_empty())
+    }
+
     /// Whether the next barrier should save the state. A tick may take it along a little early: then its digest is in it.
     pub(super) fn save_is_due(&self, slack_ms: u64) -> bool {
         let Some(saving) = &self.saving else {
@@ -91,6 +98,9 @@ impl Run<'_> {
     }
 
     pub(super) fn save_if_due(&mut self) -> Result<(), Broken> {
+        if !self.is_resumed() {
+            return Ok(());
+        }
         let is_pressing = self.saving.as_ref().is_some_and(|s| s.saves.is_pressing());
         if is_pressing || self.save_is_due(0) {
             self.note_save();
@@ -118,10 +128,10 @@ impl Run<'_> {
 
     /// Goes on where the state is, once the brokers have said what there is.
     pub(super) fn resume(&mut self, partitions: &[Surveyed]) -> Result<(), Failure> {
-        let Some(saving) = &mut self.saving else {
+        let Some(saving) = &self.saving else {
             return Ok(());
         };
-        let places = std::mem::take(&mut saving.to_resume);
+        let places = saving.to_resume.clone();
         for place in &places {
             let topics = &self.config.topics;
             let is_it =
@@ -132,6 +142,9 @@ impl Run<'_> {
                 )));
             };
             self.resume_at(surveyed)?;
+        }
+        if let Some(saving) = &mut self.saving {
+            saving.to_resume.clear();
         }
         if !places.is_empty() {
             let lag = self.lag(partitions);
