@@ -8,7 +8,7 @@ use headcount::engine::report::outbox::{Kind, Outgoing};
 use serde_json::Value;
 
 use super::engine::Report;
-use super::model::{Counts, Due, Expected, Key, Number, PERIODS};
+use super::model::{Counts, Due, Expected, Key, Number, PERIODS, Window};
 use super::scenario::Scenario;
 use super::zone::Zone;
 
@@ -34,6 +34,8 @@ pub struct Said {
     frames: u64,
     late: u64,
     users: [u64; 3],
+    /// Whether it told of more than the state has, so that the next one may tell of less.
+    is_doubtful: bool,
 }
 
 impl Said {
@@ -75,11 +77,14 @@ impl Checker {
     }
 
     /// What was said so far is known to another process, which says once more what is not final.
-    pub fn take_up(&mut self, epoch: u64, is_kept: impl Fn(&Key) -> bool) {
+    pub fn take_up(&mut self, epoch: u64, windows: &BTreeMap<Key, Window>) {
         self.epoch = epoch;
         self.last_tick = 0;
         self.last
-            .retain(|key, said| said.revision.is_some() || !is_kept(key));
+            .retain(|key, said| said.revision.is_some() || !windows.contains_key(key));
+        for (key, said) in &mut self.last {
+            said.is_doubtful = windows.get(key).is_some_and(|window| window.changed);
+        }
     }
 
     /// The records of all barriers that were raised at one moment, one list a barrier.
@@ -224,6 +229,7 @@ impl Checker {
             frames: due.frames,
             late: due.late,
             users,
+            is_doubtful: false,
         };
         self.follow(key, said);
     }
@@ -231,7 +237,7 @@ impl Checker {
     /// A window's life: provisional records, one final, revisions; more frames from one to the next, but in a final.
     fn follow(&mut self, key: Key, said: Said) {
         if let Some(before) = self.last.get(&key) {
-            let grew = said.frames > before.frames;
+            let grew = said.frames > before.frames || before.is_doubtful;
             let may_follow = match before.revision {
                 None if said.revision.is_none() => grew,
                 None => said.revision == Some(0) && said.frames >= before.frames,

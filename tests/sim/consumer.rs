@@ -324,7 +324,8 @@ impl Consumer<'_> {
             if self.is_resumed() {
                 self.walk();
             }
-            return self.trial.leave(self.is_resumed(), self.now_ms);
+            let ends = self.schedule.ends && self.is_resumed();
+            return self.trial.leave(self.is_resumed(), ends, self.now_ms);
         }
         if self.schedule.ends {
             let mut order: Vec<usize> = (0..self.readings.len()).collect();

@@ -57,6 +57,8 @@ pub struct Engine {
     topic: Arc<Topic>,
     decoder: Decoder,
     pub admission: Admission,
+    /// As it was when the input ended, where that is saved.
+    before_end: Option<Box<Admission>>,
     issuer: Issuer,
     router: Router,
     shards: Vec<Shard>,
@@ -122,6 +124,7 @@ impl Engine {
                 ..Fields::default()
             }),
             admission: begun.admission,
+            before_end: None,
             issuer: Issuer::new(recorder, "job".to_owned(), forget),
             router: Router::with_batch(precision, build.shards, build.batch),
             shards: begun.shards,
@@ -167,6 +170,8 @@ impl Engine {
                 self.admission.finish(partition);
                 self.settle(&mut heard);
             }
+            Step::Close(partition) => self.admission.close(partition),
+            Step::EndInput => self.before_end = Some(Box::new(self.admission.clone())),
             Step::Barrier(ask) => raised = self.barrier(ask, now_ms),
         }
         self.work();
@@ -250,7 +255,10 @@ impl Engine {
             save: ask.save,
         };
         for raised in 1.. {
-            let barrier = self.admission.barrier(ask);
+            let mut barrier = self.admission.barrier(ask);
+            if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
+                barrier.saved = Some(Box::new(before.save_words(&self.admission)));
+            }
             let question = Rc::new(barrier.question);
             for shard in 0..self.shards.len() {
                 if self.router.has_sightings(shard) {

@@ -10,7 +10,7 @@ use super::kept::{Kept, Mark, Moment, Plan, Reopened, Way, Wrote};
 use super::model::Model;
 use super::scenario::{Scenario, Schedule};
 use super::settings;
-use super::steps::{HOUSEKEEPING, Step, TICK};
+use super::steps::{Ask, END, HOUSEKEEPING, Step, TICK};
 use super::trial::Trial;
 
 /// No checkpoint is waited for longer than its lag and all its tries take.
@@ -74,16 +74,27 @@ impl Trial {
         }
     }
 
-    /// A barrier saves what is known now.
-    pub fn ask_to_save(&mut self, is_whole: bool) {
-        let mark = Mark {
+    fn mark(&self) -> Mark {
+        Mark {
             model: self.model.clone(),
             checker: None,
             frames: self.frames.clone(),
             fates: self.fates.clone(),
             steps: self.steps.len(),
-            is_whole,
+            is_whole: true,
+        }
+    }
+
+    /// A barrier saves what is known now; after the end of the input what was known then, and what was said since.
+    pub fn ask_to_save(&mut self, is_whole: bool) {
+        let mut mark = match &mut self.before_end {
+            Some(before) => {
+                before.model.take_words(&self.model);
+                before.clone()
+            }
+            None => self.mark(),
         };
+        mark.is_whole = is_whole;
         if let Some(kept) = &mut self.kept {
             kept.ask(mark, self.now_ms);
         }
@@ -150,7 +161,7 @@ impl Trial {
     }
 
     /// The end of a life that was told to end, or that has read everything: the last records, and a state that has them.
-    pub fn leave(&mut self, is_resumed: bool, now_ms: i64) {
+    pub fn leave(&mut self, is_resumed: bool, ends: bool, now_ms: i64) {
         self.now_ms = now_ms.max(self.now_ms);
         if self.is_dead() {
             return;
@@ -159,14 +170,11 @@ impl Trial {
             kept.end_late();
         }
         self.wait_for_disk();
+        if ends {
+            self.end_input();
+        }
         if is_resumed {
-            for ask in [TICK, HOUSEKEEPING] {
-                let loose = self.kept.as_ref().is_some_and(Kept::has_loose_ends);
-                if !self.is_dead() && (ask == TICK || loose) {
-                    self.step(Step::Barrier(ask.with_save(true)), self.now_ms);
-                    self.wait_for_disk();
-                }
-            }
+            self.save_all(TICK);
         }
         let is_told = self.kept.as_ref().is_some_and(Kept::is_told);
         if is_told {
@@ -193,6 +201,35 @@ impl Trial {
         {
             kept.stop();
         }
+    }
+
+    /// A barrier that saves, and if some was left for the next one, that one too.
+    fn save_all(&mut self, ask: Ask) {
+        for (nth, ask) in [ask, HOUSEKEEPING].into_iter().enumerate() {
+            let loose = self.kept.as_ref().is_some_and(Kept::has_loose_ends);
+            if !self.is_dead() && (nth == 0 || loose) {
+                self.step(Step::Barrier(ask.with_save(true)), self.now_ms);
+                self.wait_for_disk();
+            }
+        }
+    }
+
+    /// Every window is closed. Frames that wait are settled for the records alone.
+    fn end_input(&mut self) {
+        let partitions = 0..self.model.partitions();
+        for partition in partitions.clone() {
+            self.step(Step::Close(partition), self.now_ms);
+        }
+        self.save_all(HOUSEKEEPING);
+        if self.is_dead() {
+            return;
+        }
+        self.before_end = Some(self.mark());
+        self.step(Step::EndInput, self.now_ms);
+        for partition in partitions {
+            self.step(Step::Finish(partition), self.now_ms);
+        }
+        self.save_all(END);
     }
 
     /// Another process goes on from what is there; false if the last one has come to its end.
@@ -238,6 +275,9 @@ impl Trial {
     fn go_back(&mut self, scenario: &Scenario) {
         self.expected.clear();
         self.reports.clear();
+        if self.before_end.take().is_some() {
+            self.reach("input ended, and went on");
+        }
         let mark = self.kept.as_ref().and_then(Kept::mark).cloned();
         let Some(mark) = mark else {
             self.model = Model::new(scenario.rules.clone(), scenario.topic.clone());
@@ -267,9 +307,7 @@ impl Trial {
             kept.compare_whole(scenario, &self.steps, loaded, &self.engine);
             self.model.take_up();
         }
-        let windows = self.model.windows();
-        self.checker
-            .take_up(kept.epoch, |key| windows.contains_key(key));
+        self.checker.take_up(kept.epoch, self.model.windows());
         let next_seq = self.model.next_seq();
         self.output.begin_life(records, next_seq, is_copy);
         self.now_ms = now_ms;
@@ -287,8 +325,9 @@ impl Trial {
                 kept.store(),
             );
             kept.compare_whole(scenario, &self.steps, &loaded, &taken_up);
-            // What was saved is what is at work.
-            let same = taken_up.trailing_bytes() == self.engine.trailing_bytes();
+            // What was saved is what is at work, unless that has settled what waits.
+            let has_ended = self.before_end.is_some();
+            let same = has_ended || taken_up.trailing_bytes() == self.engine.trailing_bytes();
             assert!(same, "the trailing table that was saved");
         }
     }

@@ -46,7 +46,7 @@ pub struct Window {
     pub users: HashSet<usize>,
     pub frames: u64,
     pub late: u64,
-    changed: bool,
+    pub changed: bool,
     closed: bool,
     /// What closed it and the number of its last revision, once it is final.
     last_word: Option<(&'static str, u64)>,
@@ -173,7 +173,11 @@ impl Model {
                 self.partitions[index].unread = false;
                 self.partitions[index].finished = true;
             }
-            Step::Barrier(_) => {}
+            Step::Close(partition) => {
+                let partition = &mut self.partitions[partition];
+                (partition.unread, partition.finished) = (false, true);
+            }
+            Step::Barrier(_) | Step::EndInput => {}
             Step::Resume { partition, unread } => self.partitions[partition].unread = unread,
         }
         self.follow_clocks();
@@ -191,6 +195,27 @@ impl Model {
         self.kept_house_at = None;
         for window in self.windows.values_mut() {
             window.changed |= window.last_word.is_none();
+        }
+    }
+
+    /// Takes over from the same model after its end which windows are closed and what was said of them. Where that told more
+    /// than was counted here, it has to be taken back unless it comes true.
+    pub fn take_words(&mut self, after: &Self) {
+        self.next_seq = after.next_seq;
+        for (key, said) in &after.windows {
+            let window = self.windows.entry(*key).or_insert_with(|| Window {
+                end: said.end,
+                users: HashSet::new(),
+                frames: 0,
+                late: 0,
+                changed: false,
+                closed: false,
+                last_word: None,
+            });
+            if window.closed != said.closed || window.last_word != said.last_word {
+                window.changed = window.frames != said.frames;
+            }
+            (window.closed, window.last_word) = (said.closed, said.last_word);
         }
     }
 

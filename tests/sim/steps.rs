@@ -19,6 +19,10 @@ pub enum Step {
     Gap { partition: usize, next: i64 },
     /// The partition ends.
     Finish(usize),
+    /// It ends for this life; what waits goes on waiting.
+    Close(usize),
+    /// All have ended so: what is settled from here on is settled for the records of this life alone.
+    EndInput,
     /// Something is to be put out.
     Barrier(Ask),
     /// A partition that a state knows is read on, where the state is.

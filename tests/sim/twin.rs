@@ -65,6 +65,8 @@ impl Twin {
                 Step::Rest(_)
                 | Step::Walk(_)
                 | Step::Finish(_)
+                | Step::Close(_)
+                | Step::EndInput
                 | Step::Barrier(_)
                 | Step::Resume { .. } => {}
             }
