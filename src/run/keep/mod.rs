@@ -73,6 +73,12 @@ impl Saves {
         false
     }
 
+    /// The one under way is written.
+    pub(super) fn end(&self) {
+        self.0.under_way.store(false, Ordering::Release);
+        let _ = self.0.change.try_send(());
+    }
+
     /// Whether so many finals wait for a checkpoint that one should not wait for its time.
     pub(super) fn is_pressing(&self) -> bool {
         self.0.unsaved_finals.load(Ordering::Relaxed) >= UNSAVED_FINALS_MAX && !self.is_under_way()
@@ -171,8 +177,7 @@ impl Keeper {
     ) -> Result<(), Failure> {
         result?;
         keeping.note_written(outbox);
-        self.saves.0.under_way.store(false, Ordering::Release);
-        let _ = self.saves.0.change.try_send(());
+        self.saves.end();
         Ok(())
     }
 }
