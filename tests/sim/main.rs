@@ -12,6 +12,7 @@
 mod check;
 mod clock;
 mod consumer;
+mod digest;
 mod engine;
 mod kept;
 mod lives;

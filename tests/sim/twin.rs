@@ -8,6 +8,7 @@ use headcount::engine::sketch::Precision;
 use headcount::io::store::Store;
 use headcount::io::store::memory::MemoryStore;
 
+use super::digest::digest_of;
 use super::engine::{self, Engine};
 use super::scenario::{Build, Scenario};
 use super::steps::{HOUSEKEEPING, Step};
@@ -109,6 +110,11 @@ impl Twin {
         assert_eq!(
             found.digest, loaded.digest,
             "a state has the digest it says"
+        );
+        assert_eq!(
+            digest_of(loaded, scenario),
+            loaded.digest.0,
+            "the digest as it is documented"
         );
         let same = self.engine.trailing_bytes() == taken_up.trailing_bytes();
         assert!(same, "the trailing table");
