@@ -132,7 +132,7 @@ pub enum Wrote {
     Failed,
     /// A checkpoint, of which these steps are part if it is not only a trim.
     Checkpoint {
-        commit: Commit,
+        commit: Box<Commit>,
         steps: Option<usize>,
     },
 }
@@ -291,7 +291,7 @@ impl Kept {
             Err(StoreError::Unavailable(_)) => {
                 writing.tries += 1;
                 writing.due_ms = now_ms + COMMIT_RETRY_MS as i64;
-                if !dies && writing.tries >= COMMIT_TRIES_MAX as usize {
+                if !dies && writing.tries >= COMMIT_TRIES_MAX {
                     self.ended = Some(Way::DiskFails);
                 }
                 Wrote::Failed
@@ -307,6 +307,7 @@ impl Kept {
         self.held.commit(&commit).unwrap();
         let steps = mark.as_ref().map(|mark| mark.steps);
         self.mark = mark.or(self.mark.take());
+        let commit = Box::new(commit);
         Wrote::Checkpoint { commit, steps }
     }
 
