@@ -180,6 +180,33 @@ fn told_to_stop_and_started_again_it_goes_on_where_it_was() {
     assert_eq!(repeated, 0, "who stops in good order says nothing twice");
 }
 
+/// Nothing is known of the partitions then, not even their names.
+#[test]
+fn a_state_is_left_alone_until_the_brokers_have_answered() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "away", 3);
+    let directory = TempDir::new().expect("a directory");
+    let state = directory.path().join("state").display().to_string();
+    job.send(&part(0));
+    job.run_to_end(&options(&state, "2"));
+    let verified = || {
+        let mut verify = headcount();
+        verify.args(["state", "verify", &state]);
+        run_ok(verify, b"").0
+    };
+    let before = verified();
+    let nobody = Job {
+        address: "127.0.0.1:1".to_owned(),
+        ..job
+    };
+    let mut service = Service::spawn(nobody.command(&options(&state, "2")));
+    service.stderr_line("trying again", SOON);
+    stop(&mut service);
+    assert_eq!(verified(), before);
+}
+
 /// Some ticks of such a life, counted from scratch up to their offsets: the same numbers, ledger and digest.
 fn assert_ticks_can_be_had_again(job: &Job, directory: &TempDir) {
     let ticks = job.ticks().up_to_now();

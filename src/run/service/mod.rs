@@ -261,7 +261,7 @@ impl Run<'_> {
                     || idle_since.is_some_and(|ms| ms >= self.config.every_ms)
             }
         };
-        if !due {
+        if !due || !self.is_resumed() {
             return Ok(());
         }
         let every_ms = self.config.every_ms;
@@ -471,7 +471,8 @@ impl Run<'_> {
         if at_end {
             self.driver.end()?;
         }
-        if self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some() {
+        let has_begun = self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some();
+        if has_begun && self.is_resumed() {
             self.driver.intake.stopped = true;
             self.tick(!at_end && self.saving.is_some())?;
         }
