@@ -57,6 +57,15 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
     }
 }
 
+/// What is right for any run of the tests, or for a long one, which `HEADCOUNT_TEST_LONG` asks for.
+pub fn short_or_long<T>(short: T, long: T) -> T {
+    if std::env::var_os("HEADCOUNT_TEST_LONG").is_some() {
+        long
+    } else {
+        short
+    }
+}
+
 /// The folder of recorded streams and of JSONTestSuite: `HEADCOUNT_TEST_DATA`, or `shared/data` beside the checkout.
 pub fn data_dir() -> Option<PathBuf> {
     let named = std::env::var_os("HEADCOUNT_TEST_DATA").map(PathBuf::from);

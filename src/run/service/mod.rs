@@ -71,6 +71,7 @@ pub fn run(
         scout,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
+        awake_ms: clock.monotonic_ms(),
         walking: None,
         told_ahead: Vec::new(),
         told_waiting: false,
@@ -115,6 +116,8 @@ struct Run<'a> {
     scout: Scout,
     quiet: Quiet,
     skew: Skew,
+    /// When the loop last came round.
+    awake_ms: u64,
     /// When all partitions were found idle, and where event time stood then.
     walking: Option<(u64, EventTime)>,
     /// Partitions that the log has named as being ahead.
@@ -252,6 +255,9 @@ impl Run<'_> {
     /// A tick when its time has come; the first one as soon as a frame was read, or where none comes, one beat after there
     /// was something to read from: whoever waits for ticks then knows that the service is well.
     fn tick_if_due(&mut self) -> Result<(), Broken> {
+        if !self.knows_partitions() {
+            return Ok(());
+        }
         let now_ms = self.clock.monotonic_ms();
         let due = match self.next_tick_ms {
             Some(at) => now_ms >= at,
@@ -329,6 +335,7 @@ impl Run<'_> {
     /// While all partitions are idle, time goes on as it does for everybody.
     fn walk(&mut self) {
         let now_ms = self.clock.monotonic_ms();
+        self.notice_standstill(now_ms);
         let admission = &mut self.driver.admission;
         if self.config.exit_at_end || !admission.all_rest() {
             self.walking = None;
@@ -471,7 +478,8 @@ impl Run<'_> {
         if at_end {
             self.driver.end()?;
         }
-        if self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some() {
+        let anything = self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some();
+        if anything && self.knows_partitions() {
             self.driver.intake.stopped = true;
             self.tick(!at_end && self.saving.is_some())?;
         }

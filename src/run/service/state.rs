@@ -72,7 +72,8 @@ impl Run<'_> {
             return false;
         };
         let now_ms = self.clock.monotonic_ms();
-        self.driver.admission.ledger().read > 0
+        self.knows_partitions()
+            && self.driver.admission.ledger().read > 0
             && !saving.saves.is_under_way()
             && now_ms + slack_ms >= saving.next_ms
     }
