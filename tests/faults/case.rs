@@ -14,14 +14,17 @@ pub const PARTITIONS: i32 = 3;
 /// Frames of a part.
 pub const PART: u32 = 1_440;
 
-/// Checkpoints and ticks that come often; a clock that must be convinced.
-const OPTIONS: [&str; 6] = [
+/// Checkpoints and ticks that come often; a clock that must be convinced. A life that died before its first checkpoint is another
+/// instance to the next one, which waits until it is silent.
+const OPTIONS: [&str; 8] = [
     "--checkpoint-interval",
     "100ms",
     "--every",
     "200ms",
     "--max-jump",
     "60s",
+    "--takeover-after",
+    "2s",
 ];
 
 /// Frames of six minutes over three partitions: some late by up to an hour, some with a flipped bit, some broken.
