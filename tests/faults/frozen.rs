@@ -58,6 +58,7 @@ fn under_load_while(broker: &Broker, name: &str, freeze: impl FnOnce(u32, Durati
     job.send(&beyond);
     let frames = i64::from(40 * batches) + beyond.len() as i64;
     ticks.until("all frames", |tick| tick.reflected() == frames);
+    job.window_records().until("a final", Published::is_final);
     let stderr = stop(&mut service);
     assert_closed_once(&job, frames);
     stderr

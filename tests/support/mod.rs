@@ -57,13 +57,14 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
     }
 }
 
-/// What is right for any run of the tests, or for a long one, which `HEADCOUNT_TEST_LONG` asks for.
+/// Whether the tests that take many minutes are wanted: `HEADCOUNT_TEST_LONG=1`, as `scripts/test --long` sets it.
+pub fn is_long() -> bool {
+    std::env::var_os("HEADCOUNT_TEST_LONG").is_some_and(|long| long == "1")
+}
+
+/// What is right for any run of the tests, or for a long one.
 pub fn short_or_long<T>(short: T, long: T) -> T {
-    if std::env::var_os("HEADCOUNT_TEST_LONG").is_some() {
-        long
-    } else {
-        short
-    }
+    if is_long() { long } else { short }
 }
 
 /// The folder of recorded streams and of JSONTestSuite: `HEADCOUNT_TEST_DATA`, or `shared/data` beside the checkout.
