@@ -87,6 +87,8 @@ impl Run<'_> {
 
     /// Notes that a barrier saves the state.
     pub(super) fn note_save(&mut self) {
+        // Where a checkpoint takes as long as the time between two, this is the only moment for the one before.
+        self.commit_saved();
         let now_ms = self.clock.monotonic_ms();
         let admission = &self.driver.admission;
         let indices = 0..self.driver.partitions().len();
