@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError};
+use crossbeam_channel::{Receiver, Sender};
 
 use crate::engine::barrier::{Answer, Question};
 use crate::engine::frame::Sighting;
@@ -41,11 +41,8 @@ impl Worker {
     /// Returns false when there is nothing more to come.
     pub(super) fn turn(&mut self) -> bool {
         let work = if self.shard.is_busy() {
-            match self.inbox.try_recv() {
-                Ok(work) => Some(work),
-                // What is under way is finished all the same.
-                Err(TryRecvError::Empty | TryRecvError::Disconnected) => None,
-            }
+            // Also where nothing more can come: what is under way is finished all the same.
+            self.inbox.try_recv().ok()
         } else {
             match self.inbox.recv() {
                 Ok(work) => Some(work),
