@@ -283,7 +283,7 @@ fn a_pass_in_slices_says_what_was_when_it_began_and_no_slice_is_longer_than_its_
         // Every second register at every rank, so that the pass has to look at every cell of the table.
         let everybody = (1..=u32::from(p.max_rank())).flat_map(|rank| {
             let top = (1u64 << 63) >> (rank - 1);
-            let top = top & (u64::MAX << 18);
+            let top = top & (u64::MAX << p.bits());
             (0..p.registers() as u64)
                 .step_by(2)
                 .map(move |r| UserHash(top | r))
