@@ -27,6 +27,7 @@ use super::{Store, StoreError};
 use crate::engine::checkpoint::{Commit, Loaded, SavedPartition};
 use crate::engine::shard::Shelf;
 use crate::limits::{STATE_BUSY_MS, STATE_CACHE_KIB};
+use crate::observe::failpoint::Failpoint;
 
 /// The file's `application_id`: "hcst".
 const APPLICATION_ID: i32 = 0x6863_7374;
@@ -220,14 +221,15 @@ impl Store for SqliteStore {
             let text = format!("the state {} is being read", self.path.display());
             return Err(StoreError::Unavailable(text));
         }
-        let copy = || -> std::io::Result<()> {
-            let previous = self.path.with_file_name(PREVIOUS);
-            let unfinished = previous.with_extension("unfinished");
-            fs::copy(&self.path, &unfinished)?;
-            File::open(&unfinished)?.sync_all()?;
-            fs::rename(&unfinished, &previous)
-        };
-        copy().map_err(|error| unavailable(&self.path.with_file_name(PREVIOUS), &error))
+        let previous = self.path.with_file_name(PREVIOUS);
+        let unfinished = previous.with_extension("unfinished");
+        let copied = fs::copy(&self.path, &unfinished)
+            .and_then(|_| File::open(&unfinished)?.sync_all())
+            .map_err(|error| unavailable(&unfinished, &error));
+        // A file that was damaged since it was opened must not take a good one's place.
+        copied.and_then(|()| check_copy(&unfinished))?;
+        Failpoint::Copy.pass();
+        fs::rename(&unfinished, &previous).map_err(|error| unavailable(&previous, &error))
     }
 
     fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
@@ -438,10 +440,46 @@ fn schema(of: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     rows.collect()
 }
 
+/// Whether a copy is a good state.
+fn check_copy(path: &Path) -> Result<(), StoreError> {
+    let check = || -> Result<(), BadRow> {
+        // Where it may only be read, SQLite leaves files beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        harden(&connection)?;
+        load::load(&connection).map(drop)
+    };
+    check().map_err(|error| match error {
+        BadRow::Sqlite(error) => trouble(path, &error),
+        error @ BadRow::Sum(_) => damaged(path, &error.to_string()),
+    })
+}
+
 fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let ours = Connection::open_in_memory()?;
     ours.execute_batch(SCHEMA)?;
     schema(&ours)
+}
+
+/// Opens a file to read it. A copy without a journal is read as it stands, so that no journal is left beside it.
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    let is_copy = path.file_name().is_some_and(|name| name != FILE);
+    let name = path
+        .to_str()
+        .filter(|_| is_copy && !Path::new(&journal).exists());
+    let Some(name) = name else {
+        return Connection::open_with_flags(path, flags);
+    };
+    // What a URI takes for something else (https://www.sqlite.org/uri.html).
+    let name = name
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    let uri = format!("file:{name}?immutable=1");
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
 }
 
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
