@@ -311,6 +311,7 @@ fn user<'v>(uid: Option<&'v Value<'_>>, ignored: &[String]) -> Result<Option<&'v
 mod tests {
     use super::*;
     use crate::engine::frame::EventTime;
+    use crate::limits::MAX_FRAME_DEPTH;
 
     fn verdict(frame: &str) -> Verdict {
         Decoder::new(Fields::default()).decode(Some(frame.as_bytes()))
