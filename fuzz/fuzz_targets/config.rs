@@ -37,7 +37,7 @@ fuzz_target!(|text: &str| {
         Command::Generate(args) => args.resolve().map_err(Failure::Usage).err(),
         Command::Top(args) => TopConfig::resolve(&args, env).err(),
         Command::Replay(args) => ReplayConfig::resolve(&args, env).err(),
-        Command::State(_) | Command::Demo(_) => None,
+        Command::State(_) | Command::Merge(_) | Command::Demo(_) => None,
     };
     if let Some(failure) = refused {
         assert!(!failure.to_string().trim().is_empty());

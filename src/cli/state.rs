@@ -38,7 +38,7 @@ pub enum StateCommand {
 /// windows there too. Where it does not, the complaint says how to count again up to the same offsets.
 #[derive(Debug, Clone, Args)]
 pub struct ExportArgs {
-    /// The directory
+    /// The directory, or a copy of its file, such as DIR/previous.sqlite
     #[arg(value_name = "DIR")]
     pub directory: PathBuf,
 

@@ -83,7 +83,7 @@ pub(super) fn key_ending_at(text: &[u8], end: usize) -> Option<&[u8]> {
             .rev()
             .take_while(|byte| **byte == b'\\')
             .count();
-        if backslashes % 2 == 0 {
+        if backslashes.is_multiple_of(2) {
             return text.get(quote + 1..end);
         }
         from = quote;

@@ -258,3 +258,39 @@ fn what_cannot_be_gone_on_with_is_refused() {
     let shorter = count(dir.path(), "state", &["a"]);
     shorter.check_complaint(76, &["a does not begin with"], "a");
 }
+
+/// The guide for a damaged state asks whether the copy is good, with a service in mind that is not running.
+#[test]
+fn the_copy_that_was_put_aside_can_be_looked_into_and_nothing_is_left_beside_it() {
+    let (dir, _, _) = at_once(&frames(3_000, 5));
+    let first = digest(dir.path(), "one");
+    append(&dir.path().join("log"), frames(500, 6).as_bytes());
+    assert_eq!(count(dir.path(), "one", &["log"]).code, Some(0));
+    assert_ne!(digest(dir.path(), "one"), first);
+    assert_eq!(digest(dir.path(), "one/previous.sqlite"), first);
+    // Under another name, and with what means something else in a URI.
+    let copy = "one/a copy?50%25#1.sqlite";
+    fs::copy(
+        dir.path().join("one/previous.sqlite"),
+        dir.path().join(copy),
+    )
+    .unwrap();
+    assert_eq!(digest(dir.path(), copy), first);
+    let files = fs::read_dir(dir.path().join("one")).unwrap();
+    let names = files.map(|file| file.unwrap().file_name().into_string().unwrap());
+    let beside: Vec<_> = names
+        .filter(|name| name.contains("previous") || name.contains("copy"))
+        .collect();
+    assert_eq!(beside.len(), 2, "{beside:?}");
+    // And put in the place of the other, as the guide has it.
+    fs::remove_file(dir.path().join("one/state.sqlite")).unwrap();
+    for journal in ["one/state.sqlite-wal", "one/state.sqlite-shm"] {
+        let _ = fs::remove_file(dir.path().join(journal));
+    }
+    fs::copy(
+        dir.path().join("one/previous.sqlite"),
+        dir.path().join("one/state.sqlite"),
+    )
+    .unwrap();
+    assert_eq!(count(dir.path(), "one", &["log"]).code, Some(0));
+}

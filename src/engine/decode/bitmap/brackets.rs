@@ -8,7 +8,7 @@ const LEVELS: usize = 64;
 
 /// Levels beyond which a frame is too deep: exactly those for which there is no room.
 pub(super) const OUTER_WORDS: usize = MAX_FRAME_DEPTH / LEVELS;
-const _: () = assert!(MAX_FRAME_DEPTH % LEVELS == 0);
+const _: () = assert!(MAX_FRAME_DEPTH.is_multiple_of(LEVELS));
 
 /// The containers that are open. Depth costs a bit a level, never the stack.
 #[derive(Clone, Copy)]
@@ -105,7 +105,7 @@ impl Containers {
         self.wrong |= (types ^ is_curly) & (opens ^ 1);
         // The level that the bracket opens or closes.
         let level = depth.wrapping_sub(1).wrapping_add(opens as usize);
-        if level % LEVELS == 0 {
+        if level.is_multiple_of(LEVELS) {
             let Some(saved) = outer.get_mut(level / LEVELS) else {
                 return false;
             };

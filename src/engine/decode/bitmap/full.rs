@@ -126,7 +126,7 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
     #[inline(always)]
     fn mark(&mut self, chunk: &[u8], blocks: usize, maps: &mut Maps) -> Option<(usize, u64)> {
         let lanes = self.lanes;
-        if blocks % L::COUNT != 0 {
+        if !blocks.is_multiple_of(L::COUNT) {
             for row in maps.bytes.rows() {
                 row.clear_from(lanes, blocks);
             }

@@ -4,11 +4,14 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::Connection;
 
 use super::rows::BadRow;
 use super::shelf::SqliteShelf;
-use super::{FILE, StoreError, check_format, damaged, harden, load, lock, read_identity, trouble};
+use super::{
+    FILE, StoreError, check_format, damaged, harden, load, lock, open_to_read, read_identity,
+    trouble,
+};
 use crate::engine::checkpoint::Loaded;
 use crate::engine::shard::Shelf;
 
@@ -22,22 +25,24 @@ pub struct Inspected {
 }
 
 impl Inspected {
-    /// Opens the state in a directory.
+    /// Opens the state in a directory, or a copy of its file, which may have any name.
     ///
     /// # Errors
     ///
     /// When there is none, or it is not one of ours.
     pub fn open(directory: &Path) -> Result<Self, StoreError> {
-        let path = directory.join(FILE);
+        let path = if directory.is_file() {
+            directory.to_owned()
+        } else {
+            directory.join(FILE)
+        };
         if !path.is_file() {
             return Err(StoreError::Missing(format!(
                 "there is no state in {}: {FILE} is not there",
                 directory.display()
             )));
         }
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(&path, flags);
-        let connection = connection.map_err(|error| trouble(&path, &error))?;
+        let connection = open_to_read(&path).map_err(|error| trouble(&path, &error))?;
         harden(&connection).map_err(|error| trouble(&path, &error))?;
         check_format(&connection, &path)?;
         let identity = read_identity(&connection).map_err(|error| trouble(&path, &error))?;

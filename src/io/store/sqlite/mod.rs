@@ -461,6 +461,27 @@ fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {
     schema(&ours)
 }
 
+/// Opens a file to read it. A copy without a journal is read as it stands, so that no journal is left beside it.
+fn open_to_read(path: &Path) -> rusqlite::Result<Connection> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut journal = path.as_os_str().to_owned();
+    journal.push("-wal");
+    let is_copy = path.file_name().is_some_and(|name| name != FILE);
+    let name = path
+        .to_str()
+        .filter(|_| is_copy && !Path::new(&journal).exists());
+    let Some(name) = name else {
+        return Connection::open_with_flags(path, flags);
+    };
+    // What a URI takes for something else (https://www.sqlite.org/uri.html).
+    let name = name
+        .replace('%', "%25")
+        .replace('?', "%3f")
+        .replace('#', "%23");
+    let uri = format!("file:{name}?immutable=1");
+    Connection::open_with_flags(uri, flags | OpenFlags::SQLITE_OPEN_URI)
+}
+
 fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // A commit is on the disk when it returns, whatever happens to the machine after it.
     connection.pragma_update(None, "synchronous", "full")?;

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use rusqlite::{Connection, OpenFlags, OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::xxh3_128;
 use zstd::bulk::Decompressor;
 
-use super::harden;
 use super::rows::{BadRow, StoredSketch, period_number};
+use super::{harden, open_to_read};
 use crate::engine::calendar::WindowId;
 use crate::engine::shard::Shelf;
 use crate::limits::CANONICAL_SKETCH_MAX_BYTES;
@@ -19,8 +19,7 @@ pub(super) struct SqliteShelf {
 
 impl SqliteShelf {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
-        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
+        let connection = open_to_read(path)?;
         harden(&connection)?;
         let decompressor = Decompressor::new()
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
