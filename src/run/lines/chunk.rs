@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
 use crate::error::Failure;
-use crate::io::source::chunks::{ChunkBuffer, Chunks, Extent};
+use crate::io::source::chunks::{ChunkBuffer, Chunks, Extent, Torn};
 use crate::limits::HINT_FRAMES;
 
 /// Of which lines the text is kept until they are admitted.
@@ -120,8 +120,8 @@ impl Hand {
                 self.decode(&mut decoded);
                 Some((number, decoded))
             }
-            Err(failure) => {
-                decoded.failure = Some(failure);
+            Err(Torn { number, why }) => {
+                decoded.failure = Some(why);
                 Some((number, decoded))
             }
         }

@@ -22,7 +22,10 @@ fn start(files: &[PathBuf], threads: usize, chunk_bytes: usize, keep: Keep) -> L
 }
 
 /// Input, offset and text of each line, -1 and nothing for an end; an input's clock is its greatest time so far.
-fn all(lines: &mut Lines, most: usize) -> (Vec<(usize, i64, String)>, Result<(), Failure>) {
+/// Which input, which line, what stands there.
+type Seen = Vec<(usize, i64, String)>;
+
+fn all(lines: &mut Lines, most: usize) -> (Seen, Result<(), Failure>) {
     let mut clocks = vec![None; lines.feeds.len()];
     let mut seen = Vec::new();
     while !lines.is_finished() {
@@ -173,7 +176,10 @@ fn what_was_whole_before_a_tear_is_handed_over_and_then_the_failure() {
     std::fs::write(&path, bytes).unwrap();
     let mut first = None;
     for threads in [1, 2, 4] {
-        let (seen, outcome) = all(&mut start(&[path.clone()], threads, 5_000, Keep::All), 64);
+        let (seen, outcome) = all(
+            &mut start(std::slice::from_ref(&path), threads, 5_000, Keep::All),
+            64,
+        );
         assert!(matches!(outcome, Err(Failure::Data(_))));
         assert!(!seen.is_empty());
         let first = first.get_or_insert_with(|| seen.clone());

@@ -35,6 +35,15 @@ pub struct Extent {
     pub ended: bool,
 }
 
+/// Why a chunk could not be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Torn {
+    /// The number of the chunk in its input: whoever waits for it must hear of it under this one.
+    pub number: u64,
+    /// What to tell.
+    pub why: Failure,
+}
+
 /// An input in chunks.
 pub struct Chunks(Kind);
 
@@ -115,11 +124,12 @@ impl Chunks {
         number: u64,
         buffer: &mut ChunkBuffer,
         may_wait: bool,
-    ) -> Option<Result<Extent, Failure>> {
+    ) -> Option<Result<Extent, Torn>> {
         match &self.0 {
             Kind::Ranges(ranges) => {
                 let ended = ranges.read(number, buffer);
-                Some(ended.map(|ended| Extent { number, ended }))
+                let torn = |why| Torn { number, why };
+                Some(ended.map(|ended| Extent { number, ended }).map_err(torn))
             }
             Kind::Stream(stream) if may_wait => Some(stream.lock().read(buffer)),
             Kind::Stream(stream) => Some(stream.try_lock()?.read(buffer)),

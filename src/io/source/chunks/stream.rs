@@ -6,8 +6,8 @@ use std::os::fd::OwnedFd;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-use super::Extent;
 use super::buffer::ChunkBuffer;
+use super::{Extent, Torn};
 use crate::error::Failure;
 use crate::io::source::lines::damaged;
 use crate::limits::MAX_FRAME_BYTES;
@@ -48,13 +48,14 @@ impl Stream {
     }
 
     /// Reads the next chunk: as many lines as it may have, or those that have come, where the next would be waited for.
-    pub(super) fn read(&mut self, buffer: &mut ChunkBuffer) -> Result<Extent, Failure> {
+    pub(super) fn read(&mut self, buffer: &mut ChunkBuffer) -> Result<Extent, Torn> {
         buffer.clear();
         let number = self.number;
         self.number += 1;
         if let Some(failure) = self.failed.take() {
             self.ended = true;
-            return Err(failure);
+            let why = failure;
+            return Err(Torn { number, why });
         }
         if !self.ended {
             // The other buffer is the room for what is behind this chunk.
@@ -66,7 +67,8 @@ impl Stream {
                 let failure = damaged(&self.name, &error);
                 if whole == 0 {
                     self.ended = true;
-                    return Err(failure);
+                    let why = failure;
+                    return Err(Torn { number, why });
                 }
                 self.failed = Some(failure);
             }

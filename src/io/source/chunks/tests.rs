@@ -35,7 +35,10 @@ fn lines_of(chunks: &Chunks) -> (Vec<Vec<u8>>, Result<(), Failure>) {
                     break;
                 }
             }
-            Err(failure) => return (lines, Err(failure)),
+            Err(torn) => {
+                assert_eq!(torn.number, number);
+                return (lines, Err(torn.why));
+            }
         }
     }
     (lines, chunks.finish())
