@@ -78,8 +78,9 @@ pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
 /// Longest life of a transaction in which records are published, in milliseconds. The brokers end one that lasts longer,
 /// and take its producer for gone.
 pub const TRANSACTION_MAX_MS: u64 = 60_000;
-/// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds.
-pub const TRANSACTION_STEP_MS: u64 = 50;
+/// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds. Some calls of the
+/// client library cannot be taken up again where they were left, so it is much longer than they take.
+pub const TRANSACTION_STEP_MS: u64 = 400;
 /// Ticks that are read back to hear of other instances: those of other jobs may be among them.
 pub const LISTEN_TAIL_TICKS: i64 = 128;
 /// Longest wait for the brokers to say where these are before other things are looked at again, in milliseconds.

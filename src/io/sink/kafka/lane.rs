@@ -316,6 +316,10 @@ impl Lane {
             }
             // Nothing was answered in time.
             KafkaError::Flush(_) => {}
+            // A call was left before its answer, and the library has gone on without us: begin with another producer.
+            error if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
+                self.lose(error);
+            }
             error if error.rdkafka_error_code().is_some_and(is_fenced) => self.lose(error),
             error => return Err(gave_up(&error.to_string())),
         }
