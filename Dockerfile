@@ -18,7 +18,7 @@ WORKDIR /headcount
 # built for an empty program, of which nothing may stay, for what is copied below is older than it.
 COPY Cargo.toml Cargo.lock ./
 RUN mkdir -p src benches/load \
-    && touch src/lib.rs benches/load/main.rs \
+    && touch src/lib.rs benches/load/main.rs benches/flood.rs benches/trailing.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked -p headcount

@@ -7,6 +7,7 @@
 //! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
 //! partition's clock says does not depend on the other partitions.
 
+mod look;
 mod saved;
 
 use super::barrier::{Barrier, Question, Snapshot};

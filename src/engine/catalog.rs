@@ -4,6 +4,7 @@
 //! is not yet closed is never evicted. 3. What was counted in a window after its last record is put out before the
 //! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
 
+mod look;
 mod saved;
 
 use std::collections::BTreeSet;

@@ -1,5 +1,6 @@
 //! A shard: one worker's pages of every sketch.
 
+mod look;
 mod saved;
 
 use std::collections::VecDeque;

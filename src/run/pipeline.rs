@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
+use super::web::slip::{Part, ShardSlip};
 use crate::config::Counting;
 use crate::engine::barrier::{Answer, Barrier, Question};
 use crate::engine::frame::Sighting;
@@ -21,6 +22,7 @@ use crate::limits::{ANSWER_QUEUE_MESSAGES, BARRIER_QUEUE_MESSAGES, WORKER_QUEUE_
 enum Work {
     Batch(Vec<Sighting>),
     Barrier(Arc<Question>),
+    Look(ShardSlip),
 }
 
 /// Empty shards, one a thread.
@@ -134,6 +136,27 @@ impl Pipeline {
             .map_err(|_| Broken)
     }
 
+    /// Passes a question from outside on to all workers, behind all sightings.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] when a thread has died; [`Self::finish`] tells why.
+    pub(super) fn look(&mut self, slip: &ShardSlip) -> Result<(), Broken> {
+        for shard in 0..self.router.shards() {
+            if self.router.has_sightings(shard) {
+                self.send_batch(shard)?;
+            }
+            let work = Work::Look(slip.clone());
+            self.work[shard].send(work).map_err(|_| Broken)?;
+        }
+        Ok(())
+    }
+
+    /// How many workers there are.
+    pub(super) fn shards(&self) -> usize {
+        self.router.shards()
+    }
+
     /// Ends the workers, lets the reporter put out what it has until `deadline_ms` on its clock, and joins them all.
     ///
     /// # Errors
@@ -189,6 +212,10 @@ fn work_through(
                 shard.record(&batch);
                 // A full channel means that enough empty batches wait; this one is freed.
                 let _ = recycle.try_send(batch);
+            }
+            Work::Look(ShardSlip { look, reply }) => {
+                // There is room for it, unless whoever asked has left.
+                let _ = reply.try_send(Part::Seen(shard.look(&look)));
             }
             Work::Barrier(question) => {
                 if answers.send(shard.answer(&question)).is_err() {

@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::keep::{Keeper, Saves};
 use super::reporter::{Intake, Publisher, Report};
+use super::teller::Teller;
 use super::turn::Turn;
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::{Answer, Stage};
@@ -23,6 +24,7 @@ use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
     UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS, WINDOWS_PER_BARRIER,
 };
+use crate::observe::board::Board;
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
@@ -106,6 +108,8 @@ pub(super) struct ServicePublisher {
     failures: Limiter,
     hold_until_ms: u64,
     backoff_ms: u64,
+    /// `None` where nobody wants to know.
+    teller: Option<Teller>,
 }
 
 impl ServicePublisher {
@@ -131,7 +135,13 @@ impl ServicePublisher {
             failures: Limiter::default(),
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
+            teller: None,
         }
+    }
+
+    /// From now on, puts up on a board what is made and what becomes of it.
+    pub(super) fn tell(&mut self, board: Arc<Board>, epoch: u64) {
+        self.teller = Some(Teller::new(board, epoch));
     }
 
     /// From now on finals are saved before they go out; these are saved already.
@@ -209,6 +219,7 @@ impl ServicePublisher {
                     }
                     self.outbox.acknowledge(delivery.ticket);
                     self.backoff_ms = BACKOFF_MIN_MS;
+                    self.teller.iter_mut().for_each(Teller::note_taken);
                 }
                 Err(why) => {
                     refused = true;
@@ -222,6 +233,11 @@ impl ServicePublisher {
                     }
                 }
             }
+        }
+        if let Some(teller) = &mut self.teller {
+            let keeper = self.keeper.as_ref();
+            let is_saving = keeper.map(Keeper::is_under_way);
+            teller.note(&self.outbox, self.turn.stands_by(), is_saving, now_ms);
         }
         if refused {
             self.hold_until_ms = now_ms + self.backoff_ms;
@@ -279,6 +295,9 @@ impl Publisher for ServicePublisher {
         if let Some(mut stats) = stats {
             if report.intake.stopped {
                 stats.take_leave();
+            }
+            if let Some(teller) = &self.teller {
+                teller.note_tick(&stats, snapshot.tick);
             }
             self.put(Kind::Tick, self.job.clone(), &stats)?;
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
-use crate::cli::state::{StateArgs, StateCommand, StateDirectory, StateFormat};
+use crate::cli::state::{StateArgs, StateCommand, StateFormat};
 use crate::engine::calendar::{Calendar, Period};
 use crate::engine::checkpoint::audit::{Audit, audit, audit_sketches};
 use crate::engine::checkpoint::{Loaded, SavedStage};
@@ -22,9 +22,9 @@ use crate::io::store::sqlite::inspect::Inspected;
 /// A state that is not there, damaged, or of another version; an output that cannot be written.
 pub fn run(args: &StateArgs, out: &mut dyn Write) -> Result<(), Failure> {
     let (found, format) = match &args.command {
-        StateCommand::Show(of) => (show(&open(of)?), of.format),
-        StateCommand::Verify(of) => (verify(open(of)?, &of.directory)?, of.format),
-        StateCommand::Digest(of) => (digest(&open(of)?), of.format),
+        StateCommand::Show(of) => (show(&open(&of.directory)?), of.format),
+        StateCommand::Verify(of) => (verify(open(&of.directory)?, &of.directory)?, of.format),
+        StateCommand::Digest(of) => (digest(&open(&of.directory)?), of.format),
     };
     let written = match format {
         StateFormat::Json => writeln!(out, "{found}"),
@@ -34,18 +34,18 @@ pub fn run(args: &StateArgs, out: &mut dyn Write) -> Result<(), Failure> {
 }
 
 /// A state that was read, and found to be one.
-struct Open {
-    inspected: Inspected,
-    loaded: Loaded,
-    audit: Audit,
-    precision: Precision,
-    calendar: Calendar,
+pub(super) struct Open {
+    pub(super) inspected: Inspected,
+    pub(super) loaded: Loaded,
+    pub(super) audit: Audit,
+    pub(super) precision: Precision,
+    pub(super) calendar: Calendar,
 }
 
-fn open(of: &StateDirectory) -> Result<Open, Failure> {
-    let mut inspected = Inspected::open(&of.directory)?;
+pub(super) fn open(directory: &Path) -> Result<Open, Failure> {
+    let mut inspected = Inspected::open(directory)?;
     let Some(loaded) = inspected.load()? else {
-        let directory = of.directory.display();
+        let directory = directory.display();
         return Err(Failure::NoInput(format!(
             "the state in {directory} is empty: nothing was counted yet"
         )));

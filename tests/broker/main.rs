@@ -23,4 +23,5 @@ mod replay;
 mod time;
 mod top;
 mod units;
+mod web;
 mod world;

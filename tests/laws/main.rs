@@ -14,6 +14,7 @@ mod clock_flips;
 mod clock_gaps;
 mod clock_model;
 mod dice;
+mod look;
 mod oracle;
 mod outbox;
 mod replay;

@@ -2,6 +2,7 @@
 
 mod environment;
 mod help;
+mod http;
 mod inputs;
 mod kafka_options;
 mod outputs;
