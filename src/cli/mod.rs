@@ -8,6 +8,7 @@ pub mod engine;
 pub mod generate;
 pub mod http;
 pub mod kafka;
+pub mod merge;
 pub mod query;
 pub mod replay;
 pub mod run;
@@ -32,9 +33,9 @@ Exit codes:
        no answer (query); an address that cannot be listened on (run --http)
   70   a failure of headcount itself
   74   an output or state that cannot be written; frames that the topic refused (replay)
-  75   another instance has the state (run)
-  76   frames are gone that were not read (run without --on-gap continue)
-  78   a state that cannot be used: damaged, or of another job, topic, zone or precision (run)
+  75   another instance has the state (run, count, merge, state export)
+  76   frames or files are gone that were not read (run, count; without --on-gap continue)
+  78   a state that cannot be used: damaged, or of another job, topic, zone or precision
   130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 
 Environment:
@@ -90,5 +91,6 @@ pub enum Command {
     Top(top::TopArgs),
     Query(query::QueryArgs),
     State(state::StateArgs),
+    Merge(merge::MergeArgs),
     Demo(demo::DemoArgs),
 }

@@ -2,6 +2,8 @@
 //!
 //! One client a topic, because the library names only the partition, not the topic, when it reports an end.
 
+mod topic_id;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +32,8 @@ pub struct Surveyed {
     pub topic: usize,
     /// Its number.
     pub partition: i32,
+    /// The topic's id, where the brokers tell it: a topic that was made anew under the same name has another one.
+    pub topic_id: Option<u128>,
     /// The first offset that is still there.
     pub low: i64,
     /// The offset after the last one.
@@ -81,6 +85,8 @@ impl Surveyor {
         if described.partitions().is_empty() {
             return Err(format!("topic '{name}' does not exist (yet)"));
         }
+        // Whoever must not know it, or does not answer here, is asked for offsets all the same: these may tell too.
+        let topic_id = topic_id::topic_id(client.client(), name, timeout).unwrap_or(None);
         let numbers: Vec<i32> = described.partitions().iter().map(|p| p.id()).collect();
         let ask = |at| offsets(client, name, &numbers, at);
         let lows = ask(Offset::Beginning)?;
@@ -105,6 +111,7 @@ impl Surveyor {
             all.push(Surveyed {
                 topic,
                 partition,
+                topic_id,
                 low,
                 high,
                 start,

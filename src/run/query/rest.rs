@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 
-use super::super::state::{Open, open};
+use super::super::state::{Open, open_at};
 use super::{Answered, Asked, unanswered};
 use crate::engine::admit::Admission;
 use crate::engine::calendar::{Bounds, WindowId};
@@ -41,7 +41,7 @@ impl Counted for AtRest {
 }
 
 pub(super) fn answer(directory: &Path, asked: &Asked) -> Result<Answered, Failure> {
-    let mut clerk = clerk(open(directory)?)?;
+    let mut clerk = clerk(open_at(directory)?)?;
     let answered = match asked {
         Asked::Trailing => {
             let six = clerk.trailing(Select::Trailing).map_err(unanswered)?;
@@ -80,15 +80,13 @@ fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
         audit,
         precision,
         calendar,
+        shelf,
+        sketched,
     } = of;
     let damaged = |why: Damaged| Failure::State(why.to_string());
     let mut shard = Shard::new(precision, 0..PAGES, calendar.clone());
-    for (id, ..) in loaded
-        .windows
-        .iter()
-        .filter(|(.., sketch)| sketch.is_some())
-    {
-        shard.restore_window(*id).map_err(damaged)?;
+    for id in sketched {
+        shard.restore_window(id).map_err(damaged)?;
     }
     for stretch in &loaded.stretches {
         shard.restore_stretch(stretch).map_err(damaged)?;
@@ -108,7 +106,7 @@ fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
     let at_rest = AtRest {
         admission: audit.admission,
         shard,
-        shelf: inspected.shelf()?,
+        shelf,
         names: names.collect(),
     };
     Ok(Clerk::new(at_rest, precision, calendar))
