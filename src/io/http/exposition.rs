@@ -19,11 +19,13 @@ pub enum Kind {
 #[derive(Debug, Default)]
 pub struct Exposition(String);
 
-/// A family that is being written.
+/// A family that is being written. One without samples leaves no trace.
 #[derive(Debug)]
 pub struct Family<'a> {
     out: &'a mut String,
     name: &'static str,
+    /// Its help and type, until the first sample.
+    head: Option<String>,
 }
 
 impl Exposition {
@@ -33,11 +35,10 @@ impl Exposition {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
         };
-        // Writing into a string does not fail.
-        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
         Family {
             out: &mut self.0,
             name,
+            head: Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n")),
         }
     }
 
@@ -58,9 +59,13 @@ impl Exposition {
 impl Family<'_> {
     /// Adds a sample.
     pub fn sample(&mut self, labels: &[(&str, &str)], value: impl Display) {
+        if let Some(head) = self.head.take() {
+            self.out.push_str(&head);
+        }
         self.out.push_str(self.name);
         for (i, (name, value)) in labels.iter().enumerate() {
             let open = if i == 0 { '{' } else { ',' };
+            // Writing into a string does not fail.
             let _ = write!(self.out, "{open}{name}=\"");
             for c in value.chars() {
                 match c {
@@ -84,6 +89,7 @@ mod tests {
     #[test]
     fn labels_are_escaped() {
         let mut text = Exposition::default();
+        drop(text.family(Kind::Counter, "empty_total", "Nothing."));
         let mut family = text.family(Kind::Gauge, "a", "What it is.");
         family.sample(&[], 1);
         family.sample(&[("topic", "a\"b\\c\nd"), ("n", "2")], 0.5);

@@ -3,7 +3,7 @@
 use super::{Web, serve};
 use crate::mock::{batch, cluster};
 use crate::support::http::{Response, post, send};
-use std::io::Write;
+use std::io::{Read, Write};
 
 const PATHS: [&str; 6] = [
     "/v1/stats",
@@ -148,7 +148,13 @@ fn nothing_can_be_changed_and_nonsense_is_refused_with_problem_details() {
     }
     let head = send(address, "HEAD", "/v1/stats", &[("Host", address)]);
     assert_eq!((head.status, head.body.len()), (200, 0));
-    // What no good client sends is answered by its kind or by silence, and the next one is served.
+}
+
+/// What no good client sends is answered by its kind or by silence, and the next one is served.
+#[test]
+fn what_is_no_request_hurts_nobody_else() {
+    let (web, _) = Web::counting("web-rubbish");
+    let address = web.address.as_str();
     for rubbish in [
         "\r\n\r\n\r\n",
         "GET\r\n\r\n",
@@ -161,10 +167,18 @@ fn nothing_can_be_changed_and_nonsense_is_refused_with_problem_details() {
         drop(socket);
         assert_eq!(web.get("/livez").status, 200);
     }
-    let long = format!("/v1/users?last={}", "9".repeat(100_000));
+    // A head that is too long: the answer may get lost behind what nobody reads any more.
+    let mut socket = crate::support::http::connect(address);
+    let long = format!(
+        "GET /v1/users?last={} HTTP/1.1\r\nHost: a\r\n\r\n",
+        "9".repeat(40_000)
+    );
+    let _ = socket.write_all(long.as_bytes());
+    let mut answer = String::new();
+    let _ = socket.read_to_string(&mut answer);
     assert!(
-        matches!(web.get(&long).status, 414 | 431),
-        "a head has its limit"
+        answer.is_empty() || answer.starts_with("HTTP/1.1 4"),
+        "{answer}"
     );
     assert_eq!(web.get("/livez").status, 200);
 }

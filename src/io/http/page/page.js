@@ -279,6 +279,8 @@ function showChart() {
   const svg = $('chart');
   if ($('main').hidden) return;
   const {width, height} = svg.getBoundingClientRect();
+  // Before there is a layout there is nothing to draw on.
+  if (width < 120 || height < 60) return;
   svg.setAttribute('viewBox', `0 0 ${width} ${height}`);
   svg.replaceChildren();
   const windows = shown();
@@ -298,6 +300,14 @@ function showChart() {
   }
   // A label needs room; the newest window has one always.
   const every = Math.ceil(64 / step);
+  const named = new Set();
+  let last = Infinity;
+  for (const w of [...windows].reverse()) {
+    if (last - slot(w, newest) >= every) {
+      last = slot(w, newest);
+      named.add(w.start);
+    }
+  }
   windows.forEach((w) => {
     const at = left + step * slot(w, newest);
     const bar = {x: at + step * 0.12, width: Math.max(1, step * 0.76), y: y(w.users), height: Math.max(0, floor - y(w.users))};
@@ -308,7 +318,7 @@ function showChart() {
     if (w.state === 'revised') {
       svg.append(draw('circle', {cx: middle, cy: Math.max(4, y(w.hi) - 7), r: Math.min(4, Math.max(2.5, step / 3)), class: 'revision'}));
     }
-    if ((SLOTS[state.period] - 1 - slot(w, newest)) % every === 0) {
+    if (named.has(w.start)) {
       const {date, clock} = parts(w.start);
       const text = state.period === 'day' ? date.slice(5) : clock;
       svg.append(draw('text', {x: Math.max(left + 14, Math.min(middle, right - 16)), y: height - 6, 'text-anchor': 'middle'}, text));
