@@ -127,6 +127,8 @@ pub const STALLED_PARTITION_MS: u64 = 30_000;
 pub const IDLE_MIN_MS: u64 = 1_000;
 /// See [`IDLE_MIN_MS`].
 pub const IDLE_MAX_MS: u64 = 86_400_000;
+/// Time between two rounds of the loop past which nobody has listened meanwhile, in milliseconds: silence counts anew.
+pub const STANDSTILL_MS: u64 = 2_000;
 /// Shortest and longest `--max-skew`, in seconds. The windows of so much time are open at once.
 pub const SKEW_MIN_S: u64 = 60;
 /// See [`SKEW_MIN_S`].

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use crate::engine::frame::EventTime;
 use crate::engine::ledger::Ledger;
-use crate::engine::report::record::{Coalesced, TrailingRow};
+use crate::engine::report::record::Coalesced;
+use crate::view::heard::Count;
 
 /// What the consumer loop knows. Times in `_ms` are of the monotonic clock.
 #[derive(Debug, Clone, Default)]
@@ -111,6 +112,6 @@ pub struct TickNote {
     pub tick: u64,
     /// The record as it is published.
     pub json: String,
-    /// The trailing windows, the shortest first.
-    pub trailing: Vec<TrailingRow>,
+    /// The trailing windows by name, the shortest first.
+    pub trailing: Vec<(&'static str, Count)>,
 }

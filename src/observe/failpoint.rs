@@ -13,6 +13,8 @@ pub enum Failpoint {
     Acknowledge,
     /// A checkpoint that takes finals out of the state is written.
     Trim,
+    /// A copy of the state is written under another name.
+    Copy,
     /// The offsets of a checkpoint are about to be committed to the group.
     CommitOffsets,
 }
@@ -53,6 +55,7 @@ impl Failpoint {
             Self::Produce => "produce",
             Self::Acknowledge => "acknowledge",
             Self::Trim => "trim",
+            Self::Copy => "copy",
             Self::CommitOffsets => "commit_offsets",
         }
     }

@@ -22,6 +22,7 @@ use crate::config::CountConfig;
 use crate::engine::admit::Arrival;
 use crate::engine::barrier::Answer;
 use crate::engine::catalog::Ask;
+use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::frame::Verdict;
 use crate::engine::report::outbox::Outbox;
 use crate::engine::report::record::Recorder;
@@ -49,14 +50,14 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         admission,
         shards,
         mut source,
-        keeper,
+        kept,
         mut saving,
     } = state::begin(config, &clock, &bytes)?;
     let calendar = &counting.rules.calendar;
     let publisher = Print {
         recorder: Recorder::new(counting.precision, calendar.clone(), None),
         printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
-        keeper,
+        kept,
         outbox: Outbox::default(),
     };
     let pipeline = Pipeline::start(counting.precision, shards, Box::new(publisher))?;
@@ -197,7 +198,7 @@ struct Print {
     recorder: Recorder,
     printer: Box<dyn Printer>,
     /// `None` where nothing is saved.
-    keeper: Option<Keeper>,
+    kept: Option<(Keeping, Keeper)>,
     /// Always empty: what is printed is with its reader.
     outbox: Outbox,
 }
@@ -214,32 +215,35 @@ impl Publisher for Print {
         if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, None) {
             self.printer.finish(&stats).map_err(write)?;
         }
-        if let (Some(keeper), Some(saved)) = (&mut self.keeper, report.saved) {
+        if let (Some((keeping, keeper)), Some(saved)) = (&mut self.kept, report.saved) {
             // First: the state forgets windows, and says of others that they were printed.
             self.printer.flush().map_err(write)?;
             let sketches = sketches.unwrap_or_default();
-            keeper.save(*saved, sketches, &report.places, &mut self.outbox)?;
+            // One at a time; at the end they may follow one another.
+            keeper.wait(keeping, &mut self.outbox)?;
+            let commit = keeping.save(*saved, sketches, &report.places, &mut self.outbox);
+            keeper.write(commit.map_err(Failure::State)?)?;
         }
         Ok(())
     }
 
     fn tend(&mut self) -> Result<(), Failure> {
-        match &mut self.keeper {
-            Some(keeper) => keeper.tend(&mut self.outbox),
+        match &mut self.kept {
+            Some((keeping, keeper)) => keeper.tend(keeping, &mut self.outbox),
             None => Ok(()),
         }
     }
 
     fn patience(&self) -> Duration {
-        match self.keeper {
+        match self.kept {
             Some(_) => Duration::from_millis(DELIVERY_POLL_MS),
             None => Duration::from_secs(1),
         }
     }
 
     fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
-        match &mut self.keeper {
-            Some(keeper) => keeper.wait(&mut self.outbox),
+        match &mut self.kept {
+            Some((keeping, keeper)) => keeper.wait(keeping, &mut self.outbox),
             None => Ok(()),
         }
     }

@@ -322,3 +322,94 @@ pub(super) fn place_name(topic: &str, number: &str) -> String {
     }
     format!("{topic}/{number}")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use crossbeam_channel::{Sender, unbounded};
+
+    use super::super::reporter::{Publisher, Report};
+    use super::*;
+    use crate::engine::admit::Rules;
+    use crate::engine::barrier::Answer;
+    use crate::engine::calendar::{Calendar, Period};
+    use crate::engine::catalog::Emission;
+    use crate::engine::clock::ClockRules;
+    use crate::engine::shard::Shard;
+    use crate::engine::sketch::Precision;
+    use crate::error::Failure;
+
+    /// A disk that is done with a checkpoint only after somebody has asked for it a few times.
+    struct Slow {
+        saves: Saves,
+        asked: usize,
+        /// For each barrier that saves, whether the shards were asked for their sketches.
+        saved: Sender<bool>,
+    }
+
+    impl Publisher for Slow {
+        fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
+            if report.saved.is_some() {
+                self.saved.send(answer.saved.is_some()).expect("a listener");
+            }
+            self.saves.end();
+            Ok(())
+        }
+
+        fn tend(&mut self) -> Result<(), Failure> {
+            self.asked += 1;
+            if self.asked > 5 {
+                self.saves.end();
+            }
+            Ok(())
+        }
+
+        fn patience(&self) -> Duration {
+            Duration::from_millis(5)
+        }
+
+        fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
+            Ok(())
+        }
+    }
+
+    /// Else the state would have counted frames whose users are in no sketch of it.
+    #[test]
+    fn the_sketches_are_saved_before_what_waits_is_settled_however_slow_the_disk_is() {
+        let rules = Rules {
+            calendar: Calendar::utc(),
+            clock: ClockRules {
+                lateness_s: 5,
+                max_lateness_s: u32::MAX,
+                max_jump_s: 60,
+            },
+            retention_s: [1 << 40; Period::ALL.len()],
+            emission: Emission::Live,
+            periods: Period::all_bits(),
+        };
+        let precision = Precision::default();
+        let shard = Shard::new(precision, 0..256, Calendar::utc());
+        let mut admission = Admission::new(rules);
+        admission.keep_unsaved();
+        let (saves, (to, saved)) = (Saves::default(), unbounded());
+        let slow = Slow {
+            saves: saves.clone(),
+            asked: 0,
+            saved: to,
+        };
+        let pipeline = Pipeline::start(precision, vec![shard], Box::new(slow)).expect("threads");
+        let (gate, aside) = (Box::new(|| ()), SetAside::new(None, None));
+        let mut driver = Driver::new(Fields::default(), admission, pipeline, gate, aside);
+        driver.keep(saves.clone());
+        assert!(saves.begin(0), "one checkpoint is under way");
+        assert_eq!(driver.end(), Ok(()));
+        driver.into_pipeline().finish(0).expect("a good end");
+        let saved: Vec<bool> = saved.try_iter().collect();
+        assert_eq!(
+            saved,
+            [true, false],
+            "first all of it, then the words alone"
+        );
+    }
+}

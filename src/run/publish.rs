@@ -11,18 +11,20 @@ use super::reporter::{Intake, Publisher, Report};
 use super::teller::Teller;
 use super::turn::Turn;
 use super::{Stop, close_with_limit};
-use crate::engine::barrier::{Answer, Stage};
-use crate::engine::checkpoint::SavedRecord;
+use crate::engine::barrier::Answer;
+use crate::engine::checkpoint::keeping::Keeping;
+use crate::engine::checkpoint::{Commit, SavedRecord};
 use crate::engine::report::forget::Forget;
+use crate::engine::report::issue::{Answered, IssueError, Issuer};
 use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
-use crate::engine::report::record::{ProcessRecord, Recorder, window_key, window_keys};
+use crate::engine::report::record::{ProcessRecord, Recorder};
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::process::usage;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
-    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS, WINDOWS_PER_BARRIER,
+    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
 };
 use crate::observe::board::Board;
 use crate::observe::failpoint::Failpoint;
@@ -94,7 +96,7 @@ impl Unpublished {
 }
 
 pub(super) struct ServicePublisher {
-    recorder: Recorder,
+    issuer: Issuer,
     outbox: Outbox,
     /// `None` where nothing is saved.
     keeper: Option<Keeper>,
@@ -103,8 +105,6 @@ pub(super) struct ServicePublisher {
     turn: Turn,
     clock: Arc<dyn Clock>,
     unpublished: Unpublished,
-    job: String,
-    forget: Forget,
     failures: Limiter,
     hold_until_ms: u64,
     backoff_ms: u64,
@@ -123,15 +123,13 @@ impl ServicePublisher {
         forget: Forget,
     ) -> Self {
         Self {
-            recorder,
+            issuer: Issuer::new(recorder, job, forget),
             outbox: Outbox::default(),
             keeper: None,
             sink: Some(sink),
             turn,
             clock,
             unpublished,
-            job,
-            forget,
             failures: Limiter::default(),
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
@@ -140,12 +138,13 @@ impl ServicePublisher {
     }
 
     /// From now on, puts up on a board what is made and what becomes of it.
-    pub(super) fn tell(&mut self, board: Arc<Board>, epoch: u64) {
-        self.teller = Some(Teller::new(board, epoch));
+    pub(super) fn tell(&mut self, board: Arc<Board>) {
+        self.teller = Some(Teller::new(board));
     }
 
     /// From now on finals are saved before they go out; these are saved already.
-    pub(super) fn keep(&mut self, keeper: Keeper, records: Vec<SavedRecord>) {
+    pub(super) fn keep(&mut self, keeping: Keeping, keeper: Keeper, records: Vec<SavedRecord>) {
+        self.issuer.keep(keeping);
         self.keeper = Some(keeper);
         self.outbox = Outbox::saved(records);
     }
@@ -161,38 +160,10 @@ impl ServicePublisher {
         }
     }
 
-    fn put<T: serde::Serialize>(
-        &mut self,
-        kind: Kind,
-        key: String,
-        record: &T,
-    ) -> Result<(), Failure> {
-        let payload = serde_json::to_vec(record)
-            .map_err(|error| Failure::Internal(format!("a record cannot be written: {error}")))?;
-        let payload = Some(payload);
-        self.outbox.put(Outgoing { kind, key, payload });
-        Ok(())
-    }
-
-    /// Deletes the records of windows that are old enough, the provisional ones too.
-    fn forget(&mut self, watermark: Option<i64>) {
-        let Some(watermark) = watermark else { return };
-        for id in self.forget.due(watermark, WINDOWS_PER_BARRIER) {
-            for key in window_keys(&self.job, id) {
-                self.outbox.put(Outgoing {
-                    kind: Kind::Forgotten,
-                    key,
-                    payload: None,
-                });
-            }
-        }
-    }
-
     /// Until everything is with the sink and saved, or the deadline.
     fn carry_until(&mut self, deadline_ms: u64) -> Result<(), Failure> {
-        let is_saving = |keeper: &Option<Keeper>| keeper.as_ref().is_some_and(Keeper::is_under_way);
         // Nothing goes out beside another instance.
-        while (!(self.outbox.is_empty() || self.turn.stands_by()) || is_saving(&self.keeper))
+        while (!(self.outbox.is_empty() || self.turn.stands_by()) || self.is_saving())
             && self.clock.monotonic_ms() < deadline_ms
         {
             self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
@@ -200,11 +171,30 @@ impl ServicePublisher {
         Ok(())
     }
 
+    fn is_saving(&mut self) -> bool {
+        self.issuer.keeping().is_some_and(|k| k.is_under_way())
+    }
+
+    /// Waits until no checkpoint is under way, if there is to be another one.
+    fn wait_for_keeper(&mut self) -> Result<(), Failure> {
+        if let (Some(keeper), Some(keeping)) = (&mut self.keeper, self.issuer.keeping()) {
+            keeper.wait(keeping, &mut self.outbox)?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, commit: Option<Commit>) -> Result<(), Failure> {
+        match (&mut self.keeper, commit) {
+            (Some(keeper), Some(commit)) => keeper.write(commit),
+            _ => Ok(()),
+        }
+    }
+
     /// Notes what the sink has, and hands over what it takes. After a refusal the next try waits, longer each time: a
     /// topic that refuses a record goes on refusing it for a while.
     fn carry(&mut self, wait: Duration) -> Result<(), Failure> {
-        if let Some(keeper) = &mut self.keeper {
-            keeper.tend(&mut self.outbox)?;
+        if let (Some(keeper), Some(keeping)) = (&mut self.keeper, self.issuer.keeping()) {
+            keeper.tend(keeping, &mut self.outbox)?;
         }
         let Some(sink) = &mut self.sink else {
             return Ok(());
@@ -264,43 +254,31 @@ impl ServicePublisher {
 
 impl Publisher for ServicePublisher {
     fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
-        let (snapshot, partitions) = (&report.snapshot, &report.partitions);
-        let now_ms = self.clock.unix_ms();
+        if report.saved.is_some() {
+            // The consumer loop asks for one at a time; at the end they may follow one another.
+            self.wait_for_keeper()?;
+        }
         // Only a tick tells it, and a backfill has thousands of barriers without one.
         let is_tick = answer.trailing.is_some();
         let health = is_tick.then(|| (self.outbox.coalesced(), self.process(report.intake)));
-        // The tick first: its number is in the provisional records that go with it.
-        let mut stats = self
-            .recorder
-            .stats(snapshot, &answer, partitions, now_ms, health);
-        for output in self.recorder.windows(snapshot, &answer, partitions, now_ms) {
-            let kind = match output.stage {
-                Stage::Provisional => Kind::Provisional(output.id),
-                Stage::Final { seq, .. } | Stage::Revised { seq, .. } => {
-                    Kind::Final(output.id, seq)
-                }
-            };
-            let key = window_key(&self.job, output.id, output.stage);
-            self.put(kind, key, &output.record)?;
-        }
-        self.forget(snapshot.event_watermark);
-        if let (Some(keeper), Some(saved)) = (&mut self.keeper, report.saved) {
-            // After the finals of this barrier: the state says that they are out.
-            let sketches = answer.saved.unwrap_or_default();
-            let digest = keeper.save(*saved, sketches, &report.places, &mut self.outbox)?;
-            if let Some(stats) = &mut stats {
-                stats.reflect(digest);
-            }
-        }
-        if let Some(mut stats) = stats {
-            if report.intake.stopped {
-                stats.take_leave();
-            }
-            if let Some(teller) = &self.teller {
-                teller.note_tick(&stats, snapshot.tick);
-            }
-            self.put(Kind::Tick, self.job.clone(), &stats)?;
-        }
+        let answered = Answered {
+            snapshot: &report.snapshot,
+            saved: report.saved,
+            answer,
+            names: &report.partitions,
+            places: &report.places,
+            now_ms: self.clock.unix_ms(),
+            health,
+            is_last: report.intake.stopped,
+        };
+        let teller = self.teller.as_ref();
+        let mut note = |record: &Outgoing| teller.into_iter().for_each(|t| t.note_record(record));
+        let issued = self.issuer.issue(answered, &mut self.outbox, &mut note);
+        let commit = issued.map_err(|error| match error {
+            IssueError::Record(_) => Failure::Internal(error.to_string()),
+            IssueError::State(why) => Failure::State(why),
+        })?;
+        self.write(commit)?;
         self.carry(Duration::ZERO)
     }
 
@@ -317,8 +295,12 @@ impl Publisher for ServicePublisher {
         self.hold_until_ms = 0;
         self.carry(Duration::ZERO)?;
         self.carry_until(deadline_ms)?;
-        if let Some(keeper) = &mut self.keeper {
-            keeper.trim(&mut self.outbox)?;
+        if self.keeper.is_some() {
+            // What the output has taken need not be sent again by the next run.
+            self.wait_for_keeper()?;
+            let keeping = self.issuer.keeping();
+            let trimmed = keeping.and_then(|keeping| keeping.trim(&mut self.outbox));
+            self.write(trimmed)?;
             self.carry_until(deadline_ms)?;
         }
         if let Some(mut sink) = self.sink.take() {
@@ -337,7 +319,7 @@ mod tests {
     use crate::engine::catalog::{Ask, Emission};
     use crate::engine::clock::ClockRules;
     use crate::engine::frame::{UserHash, Verdict};
-    use crate::engine::report::outbox::Ticket;
+    use crate::engine::report::outbox::{Outgoing, Ticket};
     use crate::engine::report::record::Service;
     use crate::engine::shard::Shard;
     use crate::engine::sketch::Precision;

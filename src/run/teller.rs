@@ -2,26 +2,25 @@
 
 use std::sync::Arc;
 
-use crate::engine::report::outbox::Outbox;
-use crate::engine::report::record::StatsRecord;
+use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
 use crate::limits::BOARD_EVERY_MS;
 use crate::observe::board::Board;
 use crate::observe::facts::{Checkpoints, Publishing, TickNote};
+use crate::view::WINDOWS;
+use crate::view::heard::Tick;
 
 /// Tells a board.
 pub(super) struct Teller {
     board: Arc<Board>,
-    epoch: u64,
     next_ms: u64,
     stuck_since_ms: Option<u64>,
     checkpoints: Checkpoints,
 }
 
 impl Teller {
-    pub(super) fn new(board: Arc<Board>, epoch: u64) -> Self {
+    pub(super) fn new(board: Arc<Board>) -> Self {
         Self {
             board,
-            epoch,
             next_ms: 0,
             stuck_since_ms: None,
             checkpoints: Checkpoints::default(),
@@ -69,16 +68,20 @@ impl Teller {
         });
     }
 
-    /// Puts up a tick, as it is published.
-    pub(super) fn note_tick(&self, stats: &StatsRecord, tick: Option<u64>) {
-        let (Some(tick), Ok(json)) = (tick, serde_json::to_string(stats)) else {
+    /// Puts up a tick, as it is published; other records are passed over.
+    pub(super) fn note_record(&self, record: &Outgoing) {
+        let (Kind::Tick, Some(payload)) = (record.kind, &record.payload) else {
             return;
         };
-        self.board.note_tick(TickNote {
-            epoch: self.epoch,
-            tick,
-            json,
-            trailing: stats.trailing_rows(),
-        });
+        // Read as a reader of the topic does: what is told here is what is published.
+        if let (Ok(tick), Ok(json)) = (Tick::parse(payload), String::from_utf8(payload.clone())) {
+            let trailing = WINDOWS.into_iter().zip(tick.counts());
+            self.board.note_tick(TickNote {
+                epoch: tick.epoch,
+                tick: tick.tick,
+                json,
+                trailing: trailing.collect(),
+            });
+        }
     }
 }

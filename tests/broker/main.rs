@@ -11,7 +11,6 @@ mod support;
 mod backlog;
 mod demo;
 mod harness;
-mod killed;
 mod load;
 mod mock;
 mod oracle;

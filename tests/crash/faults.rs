@@ -4,6 +4,7 @@ use super::dice::Dice;
 use super::faulty_vfs::FaultyDisk;
 use super::faulty_vfs::disk::{Fault, Files, Lasting};
 use super::lives::{Lives, open};
+use headcount::io::store::Store;
 
 const CHECKPOINTS: usize = 6;
 
@@ -21,6 +22,8 @@ fn run(fault: Fault, lasting: Lasting, at: u64) -> Result<u64, String> {
             if lives.commit(&mut store, 3).is_err() {
                 break;
             }
+            // The journal is moved into the database for it, which may fail; there is no file to be copied on this disk.
+            assert!(!dice.once_in(3) || store.keep_copy().is_err());
         }
         if lasting == Lasting::Once && disk.get().faults() == 1 {
             lives.check(&mut store)?;

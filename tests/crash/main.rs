@@ -13,8 +13,10 @@ mod dice;
 mod faulty_vfs;
 
 mod commits;
+mod copies;
 mod damage;
 mod faults;
 mod lives;
 mod power;
+mod real;
 mod store;

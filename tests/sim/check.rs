@@ -7,7 +7,8 @@ use chrono::DateTime;
 use headcount::engine::report::outbox::{Kind, Outgoing};
 use serde_json::Value;
 
-use super::model::{Counts, Due, Expected, Key, Number, PERIODS};
+use super::engine::Report;
+use super::model::{Counts, Due, Expected, Key, Number, PERIODS, Window};
 use super::scenario::Scenario;
 use super::zone::Zone;
 
@@ -33,6 +34,8 @@ pub struct Said {
     frames: u64,
     late: u64,
     users: [u64; 3],
+    /// Whether it told of more than the state has, so that the next one may tell of less.
+    is_doubtful: bool,
 }
 
 impl Said {
@@ -42,7 +45,9 @@ impl Said {
     }
 }
 
+#[derive(Clone)]
 pub struct Checker {
+    epoch: u64,
     zone: Arc<Zone>,
     zone_name: &'static str,
     precision: u8,
@@ -58,8 +63,9 @@ fn integer(value: &Value, name: &str) -> u64 {
 }
 
 impl Checker {
-    pub fn new(scenario: &Scenario) -> Self {
+    pub fn new(scenario: &Scenario, epoch: u64) -> Self {
         Self {
+            epoch,
             zone: Arc::clone(&scenario.rules.zone),
             zone_name: scenario.zone,
             precision: scenario.rules.precision,
@@ -70,8 +76,19 @@ impl Checker {
         }
     }
 
+    /// What was said so far is known to another process, which says once more what is not final.
+    pub fn take_up(&mut self, epoch: u64, windows: &BTreeMap<Key, Window>) {
+        self.epoch = epoch;
+        self.last_tick = 0;
+        self.last
+            .retain(|key, said| said.revision.is_some() || !windows.contains_key(key));
+        for (key, said) in &mut self.last {
+            said.is_doubtful = windows.get(key).is_some_and(|window| window.changed);
+        }
+    }
+
     /// The records of all barriers that were raised at one moment, one list a barrier.
-    pub fn check(&mut self, expected: &Expected, reports: &[Vec<Outgoing>]) {
+    pub fn check(&mut self, expected: &Expected, reports: &[Report]) {
         assert!(
             self.watermark <= expected.watermark,
             "the watermark never falls"
@@ -80,12 +97,15 @@ impl Checker {
         assert_eq!(self.next_seq, expected.first_seq, "seq has no gaps");
         let mut due = expected.due.clone();
         let mut ticks = 0;
-        for record in reports.iter().flatten() {
+        for record in reports.iter().flat_map(|report| &report.records) {
             let payload = record.payload.as_deref().expect("nothing is deleted");
             let value: Value = serde_json::from_slice(payload).unwrap();
             if record.kind == Kind::Tick {
                 ticks += 1;
                 assert_eq!(record.key, "job");
+                let digest = reports.iter().find_map(|r| Some(r.commit.as_ref()?.digest));
+                let digest = digest.map(|digest| format!("{:032x}", digest.0));
+                assert_eq!(value["state_digest"].as_str(), digest.as_deref(), "{value}");
                 self.check_tick(&value, expected);
             } else {
                 self.check_window(record, &value, expected, &mut due);
@@ -137,7 +157,7 @@ impl Checker {
         let watermark = value["watermark"].as_i64();
         assert_eq!(watermark, expected.watermark, "watermark in {value}");
         assert_eq!(value["job"], "job");
-        assert_eq!(integer(value, "epoch"), 1);
+        assert_eq!(integer(value, "epoch"), self.epoch);
         check_ledger(ledger, &expected.counts);
         let source = &value["source"];
         assert_eq!(source["topic"], "users");
@@ -209,6 +229,7 @@ impl Checker {
             frames: due.frames,
             late: due.late,
             users,
+            is_doubtful: false,
         };
         self.follow(key, said);
     }
@@ -216,7 +237,7 @@ impl Checker {
     /// A window's life: provisional records, one final, revisions; more frames from one to the next, but in a final.
     fn follow(&mut self, key: Key, said: Said) {
         if let Some(before) = self.last.get(&key) {
-            let grew = said.frames > before.frames;
+            let grew = said.frames > before.frames || before.is_doubtful;
             let may_follow = match before.revision {
                 None if said.revision.is_none() => grew,
                 None => said.revision == Some(0) && said.frames >= before.frames,

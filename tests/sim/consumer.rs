@@ -13,6 +13,7 @@ const SILENT_TICKS: [usize; 3] = [1, 4, 14];
 const SILENT_TICKS_IN_ALL: usize = 250;
 /// How often partitions are looked for and idle ones noticed, as often as the service looks.
 const SURVEY_EVERY_MS: i64 = 1_000;
+const DAY_MS: i64 = 86_400_000;
 
 /// How far a partition was read.
 struct Reading {
@@ -40,27 +41,38 @@ struct Consumer<'a> {
     dice: Dice,
 }
 
+/// One life after the other, until one comes to its end.
 pub fn run(scenario: &Scenario, schedule: &Schedule, trial: &mut Trial) {
     let mut dice = Dice::new(schedule.dice);
-    let records = scenario.topic.records();
-    let silence = dice.pick(&SILENT_TICKS);
-    let mut consumer = Consumer {
-        topic: Arc::clone(&scenario.topic),
-        schedule,
-        trial,
-        readings: Vec::new(),
-        now_ms: schedule.begin_ms,
-        next_tick_ms: schedule.begin_ms + dice.between(1, schedule.every_ms + 1),
-        next_survey_ms: schedule.begin_ms,
-        not_before_ms: schedule.begin_ms,
-        walking: None,
-        silent_ticks: 0,
-        silence: silence.min(1 + SILENT_TICKS_IN_ALL / (records + 1)),
-        round: 0,
-        dice,
-    };
-    consumer.live();
-    consumer.end();
+    let mut begin_ms = schedule.begin_ms;
+    loop {
+        let records = scenario.topic.records();
+        let silence = dice.pick(&SILENT_TICKS);
+        let mut consumer = Consumer {
+            topic: Arc::clone(&scenario.topic),
+            schedule,
+            trial,
+            readings: Vec::new(),
+            now_ms: begin_ms,
+            next_tick_ms: begin_ms + dice.between(1, schedule.every_ms + 1),
+            next_survey_ms: begin_ms,
+            not_before_ms: begin_ms,
+            walking: None,
+            silent_ticks: 0,
+            silence: silence.min(1 + SILENT_TICKS_IN_ALL / (records + 1)),
+            round: 0,
+            dice,
+        };
+        consumer.live();
+        consumer.end();
+        let ended_ms = consumer.now_ms.max(consumer.trial.now_ms);
+        dice = consumer.dice;
+        let longest_ms = dice.pick(&[100, 60_000, DAY_MS]);
+        begin_ms = ended_ms + dice.between(1, longest_ms);
+        if !trial.next_life(scenario, begin_ms) {
+            return;
+        }
+    }
 }
 
 impl Consumer<'_> {
@@ -73,9 +85,15 @@ impl Consumer<'_> {
                 self.survey();
             }
             let read = self.read();
-            self.trial.output.turn();
+            self.trial.turn(self.now_ms);
             if self.now_ms >= self.next_tick_ms {
                 self.tick();
+            }
+            if self.is_resumed() {
+                self.trial.save_if_due(self.now_ms);
+            }
+            if self.trial.is_over() {
+                return;
             }
             let is_over = last.is_none_or(|last| self.now_ms >= last) && self.is_all_read();
             if is_over
@@ -90,6 +108,11 @@ impl Consumer<'_> {
                 self.pass_time(until_ms);
             }
         }
+    }
+
+    /// Whether reading goes on in all partitions that a state knows.
+    fn is_resumed(&self) -> bool {
+        self.readings.len() >= self.trial.model.partitions()
     }
 
     fn is_out(&self) -> bool {
@@ -118,6 +141,9 @@ impl Consumer<'_> {
         if self.is_out() {
             self.not_before_ms = self.now_ms;
             return;
+        }
+        while !self.is_resumed() {
+            self.resume(self.readings.len());
         }
         while self.readings.len() < self.topic.partitions.len() {
             let partition = self.readings.len();
@@ -152,6 +178,19 @@ impl Consumer<'_> {
         let start = start.min(high as i64);
         let unread = (start as usize) < high;
         self.trial.step(Step::Add { start, unread }, self.now_ms);
+        self.begin_reading(start);
+    }
+
+    /// Goes on where the state is.
+    fn resume(&mut self, partition: usize) {
+        let next = self.trial.model.next_offset(partition);
+        let unread = (next as usize) < self.high(partition);
+        self.trial
+            .step(Step::Resume { partition, unread }, self.now_ms);
+        self.begin_reading(next);
+    }
+
+    fn begin_reading(&mut self, start: i64) {
         self.readings.push(Reading {
             position: start as usize,
             at_end: false,
@@ -235,8 +274,12 @@ impl Consumer<'_> {
         let missed = (self.now_ms - self.next_tick_ms) / every_ms;
         self.next_tick_ms += (missed + 1) * every_ms;
         self.silent_ticks += 1;
-        self.walk();
-        self.trial.step(Step::Barrier(TICK), self.now_ms);
+        if self.is_resumed() {
+            self.walk();
+            let save = self.trial.save_is_due(self.now_ms, every_ms / 2);
+            let tick = Step::Barrier(TICK.with_save(save));
+            self.trial.step(tick, self.now_ms);
+        }
     }
 
     /// While all partitions rest, time goes on as it does for everybody.
@@ -277,6 +320,13 @@ impl Consumer<'_> {
     }
 
     fn end(&mut self) {
+        if self.trial.kept.is_some() {
+            if self.is_resumed() {
+                self.walk();
+            }
+            let ends = self.schedule.ends && self.is_resumed();
+            return self.trial.leave(self.is_resumed(), ends, self.now_ms);
+        }
         if self.schedule.ends {
             let mut order: Vec<usize> = (0..self.readings.len()).collect();
             self.dice.shuffle(&mut order);

@@ -1,4 +1,4 @@
-//! The real engine on one thread: decoder, admission, router, recorder, and shards whose work waits in queues and is
+//! The real engine on one thread: decoder, admission, router, issuer, and shards whose work waits in queues and is
 //! done at odd moments, as it is with threads, but reproducibly.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -6,17 +6,25 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use headcount::engine::admit::{Admission, Admitted, Arrival, Rules};
-use headcount::engine::barrier::{Answer, Question, Snapshot, Stage};
-use headcount::engine::calendar::{Calendar, WindowId};
+use headcount::engine::barrier::{Answer, Question, Snapshot};
+use headcount::engine::calendar::{Calendar, Period, WindowId};
 use headcount::engine::catalog::{self, Emission};
+use headcount::engine::checkpoint::beginning::Beginning;
+use headcount::engine::checkpoint::book::Book;
+use headcount::engine::checkpoint::keeping::Keeping;
+use headcount::engine::checkpoint::{Commit, Loaded, SavedAdmission, SavedRecord};
 use headcount::engine::clock::{ClockRules, Quarantine};
 use headcount::engine::decode::{Decoder, Fields};
 use headcount::engine::frame::{Sighting, Verdict};
-use headcount::engine::report::outbox::{Kind, Outgoing};
-use headcount::engine::report::record::{Coalesced, ProcessRecord, Recorder, Service, window_key};
+use headcount::engine::report::forget::Forget;
+use headcount::engine::report::issue::{Answered, Issuer};
+use headcount::engine::report::outbox::{Kind, Outbox, Outgoing};
+use headcount::engine::report::record::{Coalesced, ProcessRecord, Recorder, Service};
 use headcount::engine::route::{Router, page_ranges};
 use headcount::engine::shard::Shard;
 use headcount::engine::sketch::Precision;
+use headcount::io::store::Store;
+use headcount::io::store::memory::MemoryStore;
 use jiff::tz::TimeZoneDatabase;
 
 use super::dice::Dice;
@@ -32,16 +40,26 @@ enum Work {
 struct Waiting {
     question: Rc<Question>,
     snapshot: Snapshot,
+    saved: Option<Box<SavedAdmission>>,
     at_ms: i64,
     answer: Option<Answer>,
     answered: usize,
+}
+
+/// What came of a barrier.
+pub struct Report {
+    pub records: Vec<Outgoing>,
+    /// What is to be written.
+    pub commit: Option<Commit>,
 }
 
 pub struct Engine {
     topic: Arc<Topic>,
     decoder: Decoder,
     pub admission: Admission,
-    recorder: Recorder,
+    /// As it was when the input ended, where that is saved.
+    before_end: Option<Box<Admission>>,
+    issuer: Issuer,
     router: Router,
     shards: Vec<Shard>,
     inboxes: Vec<VecDeque<Work>>,
@@ -51,41 +69,79 @@ pub struct Engine {
     waiting: VecDeque<Waiting>,
     joined: usize,
     names: Vec<String>,
+    places: Vec<String>,
     ragged: bool,
     dice: Dice,
 }
 
 impl Engine {
+    /// An engine that saves nothing.
     pub fn new(scenario: &Scenario, build: Build, epoch: u64) -> Self {
-        let rules = rules(scenario);
-        let calendar = rules.calendar.clone();
-        let precision = Precision::new(scenario.rules.precision).unwrap();
+        let precision = precision(scenario);
+        let begun = Beginning::fresh(rules(scenario), precision, shards(scenario, build));
+        Self::begin(scenario, build, epoch, begun)
+    }
+
+    /// One that saves, and goes on from a state if there is one: returns the finals that the output did not have. The store
+    /// has what was written.
+    pub fn keep(
+        scenario: &Scenario,
+        build: Build,
+        epoch: u64,
+        loaded: Option<Loaded>,
+        store: &MemoryStore,
+    ) -> (Self, Vec<SavedRecord>) {
+        let (rules, precision) = (rules(scenario), precision(scenario));
+        let shards = shards(scenario, build);
+        let mut begun = match loaded {
+            None => Beginning::fresh(rules, precision, shards),
+            Some(loaded) => Beginning::restore(rules, precision, shards, loaded).unwrap(),
+        };
+        begun.keep_on(|| store.shelf()).unwrap();
+        let records = std::mem::take(&mut begun.records);
+        let fresh = Book::new(precision, scenario.rules.retention_s);
+        let book = std::mem::replace(&mut begun.book, fresh);
+        let mut engine = Self::begin(scenario, build, epoch, begun);
+        let keeping = Keeping::new(book, store.shelf().unwrap(), epoch);
+        engine.issuer.keep(keeping);
+        (engine, records)
+    }
+
+    fn begin(scenario: &Scenario, build: Build, epoch: u64, begun: Beginning) -> Self {
+        let precision = precision(scenario);
         let service = Service {
             job: "job".to_owned(),
             topic: "users".to_owned(),
             epoch,
         };
-        let shards = page_ranges(build.shards).into_iter();
+        let calendar = rules(scenario).calendar;
+        let recorder = Recorder::new(precision, calendar.clone(), Some(service));
+        let forget = Forget::new(calendar, [None; Period::ALL.len()]);
         Self {
             topic: Arc::clone(&scenario.topic),
             decoder: Decoder::new(Fields {
                 ignored_uids: vec!["-".to_owned()],
                 ..Fields::default()
             }),
-            admission: Admission::new(rules),
-            recorder: Recorder::new(precision, calendar.clone(), Some(service)),
+            admission: begun.admission,
+            before_end: None,
+            issuer: Issuer::new(recorder, "job".to_owned(), forget),
             router: Router::with_batch(precision, build.shards, build.batch),
-            shards: shards
-                .map(|pages| Shard::new(precision, pages, calendar.clone()))
-                .collect(),
+            shards: begun.shards,
             inboxes: (0..build.shards).map(|_| VecDeque::new()).collect(),
             answered: vec![0; build.shards],
             waiting: VecDeque::new(),
             joined: 0,
             names: Vec::new(),
+            places: Vec::new(),
             ragged: build.ragged,
             dice: Dice::new(scenario.seed ^ build.shards as u64),
         }
+    }
+
+    /// Of an engine that saves.
+    pub fn keeping(&mut self) -> &mut Keeping {
+        self.issuer.keeping().expect("this engine saves")
     }
 
     /// One step; a barrier is raised as often as it takes to put out all that is due. Returns what became of frames,
@@ -96,7 +152,11 @@ impl Engine {
         match step {
             Step::Add { start, unread } => {
                 self.admission.add_partition(start, unread);
-                self.names.push(self.names.len().to_string());
+                self.name_partition();
+            }
+            Step::Resume { partition, unread } => {
+                self.name_partition();
+                self.admission.resume(partition, unread);
             }
             Step::Deliver { partition, offset } => {
                 heard.own = Some(self.deliver(partition, offset, &mut heard));
@@ -110,10 +170,18 @@ impl Engine {
                 self.admission.finish(partition);
                 self.settle(&mut heard);
             }
+            Step::Close(partition) => self.admission.close(partition),
+            Step::EndInput => self.before_end = Some(Box::new(self.admission.clone())),
             Step::Barrier(ask) => raised = self.barrier(ask, now_ms),
         }
         self.work();
         (heard, raised)
+    }
+
+    fn name_partition(&mut self) {
+        let name = self.names.len().to_string();
+        self.places.push(format!("users/{name}"));
+        self.names.push(name);
     }
 
     fn deliver(&mut self, partition: usize, offset: i64, heard: &mut Heard) -> Fate {
@@ -184,10 +252,13 @@ impl Engine {
             trailing: ask.trailing,
             changed: ask.changed,
             end: ask.end,
-            ..catalog::Ask::default()
+            save: ask.save,
         };
         for raised in 1.. {
-            let barrier = self.admission.barrier(ask);
+            let mut barrier = self.admission.barrier(ask);
+            if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
+                barrier.saved = Some(Box::new(before.save_words(&self.admission)));
+            }
             let question = Rc::new(barrier.question);
             for shard in 0..self.shards.len() {
                 if self.router.has_sightings(shard) {
@@ -198,6 +269,7 @@ impl Engine {
             self.waiting.push_back(Waiting {
                 question,
                 snapshot: barrier.snapshot,
+                saved: barrier.saved,
                 at_ms: now_ms,
                 answer: None,
                 answered: 0,
@@ -205,7 +277,7 @@ impl Engine {
             if !barrier.more {
                 return raised;
             }
-            ask.trailing = false;
+            (ask.trailing, ask.save) = (false, false);
         }
         unreachable!()
     }
@@ -244,59 +316,70 @@ impl Engine {
         true
     }
 
-    /// The records of the barriers that all shards have answered by now: of each barrier a list.
-    pub fn take_reports(&mut self, coalesced: Coalesced) -> Vec<Vec<Outgoing>> {
+    /// What came of the barriers that all shards have answered by now. The records are in the outbox then.
+    pub fn take_reports(&mut self, outbox: &mut Outbox) -> Vec<Report> {
         let mut reports = Vec::new();
         while let Some(first) = self.waiting.front()
             && first.answered == self.shards.len()
         {
             let waiting = self.waiting.pop_front().unwrap();
             self.joined += 1;
-            reports.push(self.report(&waiting, coalesced));
+            reports.push(self.report(waiting, outbox));
         }
         reports
     }
 
-    fn report(&mut self, waiting: &Waiting, coalesced: Coalesced) -> Vec<Outgoing> {
-        let Waiting {
-            snapshot,
-            answer,
-            question,
-            at_ms,
-            ..
-        } = waiting;
-        let answer = answer.as_ref().unwrap();
+    fn report(&mut self, waiting: Waiting, outbox: &mut Outbox) -> Report {
+        let snapshot = &waiting.snapshot;
+        let answer = waiting.answer.unwrap();
+        assert_eq!(answer.trouble, None, "what was saved can be read");
         let asked: Vec<WindowId> = snapshot.windows.iter().map(|facts| facts.id).collect();
-        assert_eq!(question.windows, asked, "shards are asked for what is told");
-        let names = &self.names[..snapshot.offsets.len()];
-        let now_ms = *at_ms as u64;
-        let health = Some((coalesced, ProcessRecord::default()));
-        let stats = self.recorder.stats(snapshot, answer, names, now_ms, health);
-        let mut out: Vec<Outgoing> = Vec::new();
-        out.extend(stats.map(|stats| Outgoing {
-            kind: Kind::Tick,
-            key: "job".to_owned(),
-            payload: Some(serde_json::to_vec(&stats).unwrap()),
-        }));
-        for output in self.recorder.windows(snapshot, answer, names, now_ms) {
-            out.push(Outgoing {
-                kind: match output.stage {
-                    Stage::Provisional => Kind::Provisional(output.id),
-                    Stage::Final { seq, .. } | Stage::Revised { seq, .. } => {
-                        Kind::Final(output.id, seq)
-                    }
-                },
-                key: window_key("job", output.id, output.stage),
-                payload: Some(serde_json::to_vec(&output.record).unwrap()),
-            });
+        assert_eq!(
+            waiting.question.windows, asked,
+            "shards are asked for what is told"
+        );
+        let known = snapshot.offsets.len();
+        let answered = Answered {
+            snapshot,
+            saved: waiting.saved,
+            answer,
+            names: &self.names[..known],
+            places: &self.places[..known],
+            now_ms: waiting.at_ms as u64,
+            // What an output coalesces depends on the output.
+            health: Some((Coalesced::default(), ProcessRecord::default())),
+            is_last: false,
+        };
+        let mut records = Vec::new();
+        let issued = self
+            .issuer
+            .issue(answered, outbox, &mut |record| records.push(record.clone()));
+        // The tick is put last, with the checkpoint's digest; its number is in the others.
+        if records.last().is_some_and(|last| last.kind == Kind::Tick) {
+            records.rotate_right(1);
         }
-        out
+        Report {
+            records,
+            commit: issued.unwrap(),
+        }
     }
 
     /// The windows that shards hold anything of.
     pub fn windows(&self) -> BTreeSet<model::Key> {
         let ids = self.shards.iter().flat_map(Shard::windows);
         ids.map(|id| (id.period as usize, id.start)).collect()
+    }
+
+    pub fn window_bytes(&mut self, id: WindowId) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for shard in &mut self.shards {
+            shard.write_window(id, &mut bytes);
+        }
+        bytes
+    }
+
+    pub fn window_ids(&self) -> BTreeSet<WindowId> {
+        self.shards.iter().flat_map(Shard::windows).collect()
     }
 
     pub fn trailing_bytes(&self) -> Vec<u8> {
@@ -310,6 +393,22 @@ impl Engine {
 
 fn quarantine(why: Quarantine) -> &'static str {
     why.name()
+}
+
+fn precision(scenario: &Scenario) -> Precision {
+    Precision::new(scenario.rules.precision).unwrap()
+}
+
+fn shards(scenario: &Scenario, build: Build) -> Vec<Shard> {
+    let (precision, calendar) = (precision(scenario), rules(scenario).calendar);
+    let ranges = page_ranges(build.shards).into_iter();
+    ranges
+        .map(|pages| Shard::new(precision, pages, calendar.clone()))
+        .collect()
+}
+
+pub fn calendar(scenario: &Scenario) -> Calendar {
+    rules(scenario).calendar
 }
 
 fn rules(scenario: &Scenario) -> Rules {

@@ -12,20 +12,27 @@
 mod check;
 mod clock;
 mod consumer;
+mod digest;
 mod engine;
+mod kept;
+mod lives;
 mod model;
 mod output;
+mod place;
 mod scenario;
 mod seeds;
 mod settings;
 mod steps;
 mod traffic;
 mod trial;
+mod twin;
 
 // The dice and the calendar of the laws: both are the tests' own.
 #[path = "../laws/dice.rs"]
 #[allow(dead_code, reason = "the laws draw more")]
 mod dice;
+#[path = "../support/faulty_vfs.rs"]
+mod faulty_vfs;
 #[path = "../laws/zone.rs"]
 #[allow(dead_code, reason = "the laws ask for more")]
 mod zone;

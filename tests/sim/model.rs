@@ -26,7 +26,7 @@ pub struct Rules {
     pub precision: u8,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Partition {
     clock: Clock,
     from_zero: bool,
@@ -40,13 +40,13 @@ struct Partition {
     next_offset: i64,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Window {
     pub end: i64,
     pub users: HashSet<usize>,
     pub frames: u64,
     pub late: u64,
-    changed: bool,
+    pub changed: bool,
     closed: bool,
     /// What closed it and the number of its last revision, once it is final.
     last_word: Option<(&'static str, u64)>,
@@ -99,6 +99,7 @@ pub struct Expected {
     pub first_seq: u64,
 }
 
+#[derive(Clone)]
 pub struct Model {
     rules: Rules,
     topic: Arc<Topic>,
@@ -172,10 +173,69 @@ impl Model {
                 self.partitions[index].unread = false;
                 self.partitions[index].finished = true;
             }
-            Step::Barrier(_) => {}
+            Step::Close(partition) => {
+                let partition = &mut self.partitions[partition];
+                (partition.unread, partition.finished) = (false, true);
+            }
+            Step::Barrier(_) | Step::EndInput => {}
+            Step::Resume { partition, unread } => self.partitions[partition].unread = unread,
         }
         self.follow_clocks();
         heard
+    }
+
+    /// Another process goes on from here. It does not know what is left to read and who is idle, counts its ticks anew, and
+    /// says once more what is not final: whatever was said of it may not have got out.
+    pub fn take_up(&mut self) {
+        for partition in &mut self.partitions {
+            partition.unread = true;
+            (partition.idle, partition.finished) = (false, false);
+        }
+        self.ticks = 0;
+        self.kept_house_at = None;
+        for window in self.windows.values_mut() {
+            window.changed |= window.last_word.is_none();
+        }
+    }
+
+    /// Takes over from the same model after its end which windows are closed and what was said of them. Where that told more
+    /// than was counted here, it has to be taken back unless it comes true.
+    pub fn take_words(&mut self, after: &Self) {
+        self.next_seq = after.next_seq;
+        for (key, said) in &after.windows {
+            let window = self.windows.entry(*key).or_insert_with(|| Window {
+                end: said.end,
+                users: HashSet::new(),
+                frames: 0,
+                late: 0,
+                changed: false,
+                closed: false,
+                last_word: None,
+            });
+            if window.closed != said.closed || window.last_word != said.last_word {
+                window.changed = window.frames != said.frames;
+            }
+            (window.closed, window.last_word) = (said.closed, said.last_word);
+        }
+    }
+
+    /// The number that the next final or revision gets.
+    pub fn next_seq(&self) -> u64 {
+        self.next_seq
+    }
+
+    pub fn partitions(&self) -> usize {
+        self.partitions.len()
+    }
+
+    /// The offset after the last one of a partition that was read.
+    pub fn next_offset(&self, partition: usize) -> i64 {
+        self.partitions[partition].next_offset
+    }
+
+    /// Frames that were read.
+    pub fn read(&self) -> u64 {
+        self.counts.read
     }
 
     fn deliver(&mut self, index: usize, offset: i64, heard: &mut Heard) {

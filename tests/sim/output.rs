@@ -1,7 +1,10 @@
-//! An output that refuses records, loses acknowledgements, takes no more for a while, and what a reader finds in it.
+//! An output that refuses records, loses acknowledgements, takes no more for a while, and what a reader finds in it, over all
+//! lives of the service.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
+use headcount::engine::calendar::WindowId;
+use headcount::engine::checkpoint::SavedRecord;
 use headcount::engine::report::outbox::{Kind, Outbox, Outgoing, Ticket};
 use headcount::limits::{UNPUBLISHED_FINALS_MAX, UNPUBLISHED_PROVISIONALS_MAX};
 
@@ -18,17 +21,31 @@ enum Condition {
     Full,
 }
 
+/// Key and value of a record.
+type Text = (String, Vec<u8>);
+
+/// What happened to finals and revisions in a turn.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Turned {
+    pub sent: bool,
+    pub acknowledged: bool,
+}
+
 pub struct Output {
     pub outbox: Outbox,
     /// How often the condition changes; 0 is never.
     trouble: usize,
     condition: Condition,
     under_way: Vec<(Ticket, bool)>,
-    /// Key and value of each record in the topics, in their order.
-    written: Vec<(Kind, String, Vec<u8>)>,
+    /// Each record in the topics, in their order.
+    written: Vec<(Kind, Text)>,
     /// What the engine put out: finals and revisions by `seq`, and the newest tick and provisional records.
-    finals: BTreeMap<u64, (String, Vec<u8>)>,
+    finals: BTreeMap<u64, Text>,
     newest: BTreeMap<String, Vec<u8>>,
+    /// Where there is a state: the `seq` of all finals that are in one.
+    saved: Option<BTreeSet<u64>>,
+    /// Finals that were put out by a life that the state goes back behind.
+    superseded: HashSet<(u64, Text)>,
     dice: Dice,
 }
 
@@ -42,12 +59,15 @@ impl Output {
             written: Vec::new(),
             finals: BTreeMap::new(),
             newest: BTreeMap::new(),
+            saved: None,
+            superseded: HashSet::new(),
             dice: Dice::new(!seed),
         }
     }
 
-    pub fn put(&mut self, record: Outgoing) {
-        let (key, value) = (record.key.clone(), value_of(&record));
+    /// Notes a record that is put into the outbox.
+    pub fn note(&mut self, record: &Outgoing) {
+        let (key, value) = text_of(record);
         if let Kind::Final(id, seq) = record.kind {
             self.newest.remove(&format!("{key}|provisional"));
             let earlier = self.finals.insert(seq, (key, value));
@@ -55,7 +75,48 @@ impl Output {
         } else {
             self.newest.insert(key, value);
         }
-        self.outbox.put(record);
+    }
+
+    /// Notes finals that are in a state now.
+    pub fn note_saved(&mut self, records: &[SavedRecord]) {
+        let saved = self.saved.get_or_insert_default();
+        for record in records {
+            let text = (record.key.clone(), record.payload.clone());
+            let is_it = self.finals.get(&record.seq) == Some(&text);
+            assert!(is_it, "seq {} is saved as it was put out", record.seq);
+            saved.insert(record.seq);
+        }
+    }
+
+    /// Another process goes on, whose state says that this `seq` comes next and that the output does not have these. The
+    /// state is the newest one, or a copy of an earlier one. What was under way may be written.
+    pub fn begin_life(&mut self, records: Vec<SavedRecord>, next_seq: u64, is_copy: bool) {
+        self.under_way.clear();
+        self.newest.clear();
+        let behind = self.finals.split_off(&next_seq);
+        let saved = self.saved.get_or_insert_default();
+        let saved_behind = saved.split_off(&next_seq);
+        assert!(
+            is_copy || saved_behind.is_empty(),
+            "what is saved has a seq before the next one"
+        );
+        if is_copy {
+            let texts = behind.into_iter();
+            self.superseded
+                .extend(texts.filter(|(seq, _)| saved_behind.contains(seq)));
+        }
+        for seq in self.finals.keys() {
+            assert!(saved.contains(seq), "seq {seq} is in the state");
+        }
+        let kept: BTreeSet<u64> = records.iter().map(|record| record.seq).collect();
+        self.note_saved(&records);
+        // Whatever the output may not have must still be there to be sent.
+        let written: HashSet<&Text> = self.written.iter().map(|(_, text)| text).collect();
+        for (seq, text) in &self.finals {
+            let is_out = kept.contains(seq) || written.contains(text);
+            assert!(is_out, "seq {seq} is neither published nor to be sent");
+        }
+        self.outbox = Outbox::saved(records);
     }
 
     /// Whether the service has to wait for it before it reads more.
@@ -64,7 +125,35 @@ impl Output {
     }
 
     /// Some time passes: what is under way may arrive, and more is sent.
-    pub fn turn(&mut self) {
+    pub fn turn(&mut self) -> Turned {
+        let mut turned = self.take_answers();
+        let mut room = self.dice.below(3_000);
+        while let Some((ticket, record)) = self.outbox.hand_over() {
+            if room == 0 || self.condition == Condition::Full {
+                self.outbox.give_back(ticket);
+                break;
+            }
+            room -= 1;
+            let is_written = match self.condition {
+                Condition::Well => true,
+                _ => self.dice.once_in(2),
+            };
+            if let Kind::Final(_, seq) = record.kind {
+                turned.sent = true;
+                let is_saved = self.saved.as_ref().is_none_or(|saved| saved.contains(&seq));
+                assert!(is_saved, "seq {seq} goes out, and no state has it");
+            }
+            if is_written {
+                self.written.push((record.kind, text_of(record)));
+            }
+            self.under_way.push((ticket, is_written));
+        }
+        turned
+    }
+
+    /// What it has to say of records that were sent before.
+    fn take_answers(&mut self) -> Turned {
+        let mut turned = Turned::default();
         if self.trouble > 0 && self.dice.once_in(self.trouble) {
             self.condition = self.dice.pick(&[
                 Condition::Well,
@@ -78,29 +167,15 @@ impl Output {
         }
         if self.condition != Condition::Disconnected {
             for (ticket, is_written) in std::mem::take(&mut self.under_way) {
-                match is_written {
-                    true => self.outbox.acknowledge(ticket),
-                    false => self.outbox.give_back(ticket),
+                if is_written {
+                    turned.acknowledged |= self.outbox.is_final(ticket);
+                    self.outbox.acknowledge(ticket);
+                } else {
+                    self.outbox.give_back(ticket);
                 }
             }
         }
-        let mut room = self.dice.below(3_000);
-        while let Some((ticket, record)) = self.outbox.hand_over() {
-            if room == 0 || self.condition == Condition::Full {
-                self.outbox.give_back(ticket);
-                return;
-            }
-            room -= 1;
-            let is_written = match self.condition {
-                Condition::Well => true,
-                _ => self.dice.once_in(2),
-            };
-            if is_written {
-                self.written
-                    .push((record.kind, record.key.clone(), value_of(record)));
-            }
-            self.under_way.push((ticket, is_written));
-        }
+        turned
     }
 
     /// What was not acknowledged may have been written all the same.
@@ -131,34 +206,54 @@ impl Output {
     /// What a reader of the topics finds: every final and revision, byte for byte, the newest of each window under its
     /// key, and the newest tick.
     pub fn check(&self) {
-        let mut found = BTreeMap::new();
+        let mut found = BTreeSet::new();
         let mut compacted = BTreeMap::new();
         let mut last_tick = None;
-        for (kind, key, value) in &self.written {
-            compacted.insert(key.clone(), value);
+        let mut closed: HashSet<WindowId> = HashSet::new();
+        for (kind, text) in &self.written {
+            compacted.insert(&text.0, &text.1);
             match kind {
                 Kind::Tick => {
-                    assert!(last_tick <= Some(tick_of(value)), "ticks go out in order");
-                    last_tick = Some(tick_of(value));
+                    assert!(last_tick <= Some(tick_of(&text.1)), "ticks are in order");
+                    last_tick = Some(tick_of(&text.1));
                 }
-                Kind::Provisional(_) => {}
+                Kind::Provisional(id) => {
+                    // A state that was put back in its place knows of fewer finals.
+                    let comes_late = closed.contains(id) && self.superseded.is_empty();
+                    assert!(!comes_late, "a provisional after the final of {id:?}");
+                }
                 Kind::Forgotten => panic!("nothing is to be forgotten"),
                 Kind::Final(id, seq) => {
-                    let put = &self.finals[seq];
-                    assert_eq!(&(key.clone(), value.clone()), put, "{id:?}, seq {seq}");
-                    found.insert(*seq, ());
+                    closed.insert(*id);
+                    if self.finals.get(seq) == Some(text) {
+                        found.insert(*seq);
+                    } else {
+                        // Of each epoch and seq there is one text; one epoch is enough unless a copy was taken up.
+                        let is_known = self.superseded.contains(&(*seq, text.clone()));
+                        assert!(is_known, "{id:?}, seq {seq}: not as it was put out");
+                    }
                 }
             }
         }
         assert!(
-            self.finals.keys().eq(found.keys()),
+            self.finals.keys().eq(found.iter()),
             "a final or revision is missing"
         );
+        assert!(
+            self.finals.keys().copied().eq(1..=found.len() as u64),
+            "seq has a gap over all epochs"
+        );
+        self.check_compacted(&compacted);
+    }
+
+    /// What is left under each key once older records are gone.
+    fn check_compacted(&self, compacted: &BTreeMap<&String, &Vec<u8>>) {
+        let mut newest_finals = BTreeMap::new();
         for (key, value) in self.finals.values() {
-            let newest = self.finals.values().rev().find(|(other, _)| other == key);
-            if newest.is_some_and(|(_, newest)| newest == value) {
-                assert_eq!(compacted[key], value, "the newest record of {key} wins");
-            }
+            newest_finals.insert(key, value);
+        }
+        for (key, value) in newest_finals {
+            assert_eq!(compacted[key], value, "the newest record of {key} wins");
         }
         if self.newest.len() < UNPUBLISHED_PROVISIONALS_MAX {
             for (key, value) in &self.newest {
@@ -170,11 +265,14 @@ impl Output {
     }
 }
 
-fn value_of(record: &Outgoing) -> Vec<u8> {
-    record.payload.clone().expect("nothing is deleted")
+fn text_of(record: &Outgoing) -> Text {
+    let value = record.payload.clone().expect("nothing is deleted");
+    (record.key.clone(), value)
 }
 
-fn tick_of(value: &[u8]) -> u64 {
+/// Epoch and number.
+fn tick_of(value: &[u8]) -> (u64, u64) {
     let tick: serde_json::Value = serde_json::from_slice(value).unwrap();
-    tick["tick"].as_u64().unwrap()
+    let number = |field: &str| tick[field].as_u64().unwrap();
+    (number("epoch"), number("tick"))
 }

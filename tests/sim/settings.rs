@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::clock::ClockRules;
 use super::dice::Dice;
+use super::kept::{Death, Moment, Plan, Way};
 use super::model::Rules;
 use super::scenario::{Build, DAY_S, HOUR_S, Schedule, Topic};
 use super::zone::Zone;
@@ -172,5 +173,58 @@ pub fn again(topic: &Topic, begin_ms: i64, dice: &mut Dice) -> Schedule {
         tail_ms: dice.pick(&[0, 20_000, 45_000, 150_000]),
         ends: dice.once_in(2),
         dice: dice.bits(),
+    }
+}
+
+/// How a state is kept, and by what it is put to the test.
+pub fn plan(topic: &Topic, dice: &mut Dice) -> Plan {
+    let in_file = dice.once_in(3);
+    let number = dice.pick(&[0, 1, 2, 3, 4, 8]);
+    // Some die one after the other before anything is saved.
+    let soon = dice.once_in(5);
+    let deaths = (0..number).map(|_| death(topic.records(), soon, dice));
+    let deaths = deaths.collect();
+    Plan {
+        in_file,
+        interval_ms: dice.pick(&[1, 1, 300, 1_000, 10_000, 60_000]),
+        lag_ms: dice.pick(&[0, 100, 1_000, 20_000]),
+        faults: dice.pick(&[0, 0, 30, 3]),
+        deaths,
+    }
+}
+
+fn death(records: usize, soon: bool, dice: &mut Dice) -> Death {
+    let way = dice.pick(&[
+        Way::Killed,
+        Way::Killed,
+        Way::Killed,
+        Way::PowerCut,
+        Way::PowerCut,
+        Way::Stopped,
+        Way::DiskFails,
+        Way::StateLost,
+    ]);
+    let moment = match way {
+        // Whoever is told to end, is so at any time.
+        Way::Stopped => Moment::Step,
+        Way::DiskFails => Moment::Writing,
+        _ => dice.pick(&[
+            Moment::Step,
+            Moment::Step,
+            Moment::Writing,
+            Moment::Written,
+            Moment::Sent,
+            Moment::Acknowledged,
+        ]),
+    };
+    let most = match moment {
+        Moment::Step if soon => 20,
+        Moment::Step => dice.pick(&[100, records / 4, records]),
+        _ => dice.pick(&[0, 0, 2, 10]),
+    };
+    Death {
+        way,
+        moment,
+        after: dice.below(1 + most),
     }
 }

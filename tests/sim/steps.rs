@@ -19,8 +19,14 @@ pub enum Step {
     Gap { partition: usize, next: i64 },
     /// The partition ends.
     Finish(usize),
+    /// It ends for this life; what waits goes on waiting.
+    Close(usize),
+    /// All have ended so: what is settled from here on is settled for the records of this life alone.
+    EndInput,
     /// Something is to be put out.
     Barrier(Ask),
+    /// A partition that a state knows is read on, where the state is.
+    Resume { partition: usize, unread: bool },
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,22 +34,33 @@ pub struct Ask {
     pub trailing: bool,
     pub changed: bool,
     pub end: bool,
+    pub save: bool,
+}
+
+impl Ask {
+    /// The same, and the state is to be saved or not.
+    pub fn with_save(self, save: bool) -> Self {
+        Self { save, ..self }
+    }
 }
 
 pub const TICK: Ask = Ask {
     trailing: true,
     changed: true,
     end: false,
+    save: false,
 };
 pub const HOUSEKEEPING: Ask = Ask {
     trailing: false,
     changed: false,
     end: false,
+    save: false,
 };
 pub const END: Ask = Ask {
     trailing: false,
     changed: false,
     end: true,
+    save: false,
 };
 
 /// What became of a record.

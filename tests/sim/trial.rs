@@ -2,13 +2,13 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use headcount::engine::report::outbox::Outgoing;
-use headcount::engine::report::record::Coalesced;
+use headcount::engine::report::outbox::{Outbox, Outgoing};
 
 use super::check::{Checker, Said};
 use super::consumer;
 use super::dice::Dice;
-use super::engine::Engine;
+use super::engine::{Engine, Report};
+use super::kept::{Kept, Mark, Moment};
 use super::model::{Expected, Key, Model};
 use super::output::Output;
 use super::scenario::{Build, Scenario, Schedule};
@@ -18,18 +18,23 @@ use super::steps::{Fate, HOUSEKEEPING, Heard, Step};
 pub struct Trial {
     pub model: Model,
     pub output: Output,
-    engine: Engine,
-    checker: Checker,
+    pub engine: Engine,
+    pub checker: Checker,
     /// What barriers have to say, and how many were raised to say it.
-    expected: VecDeque<(usize, Expected)>,
-    reports: VecDeque<Vec<Outgoing>>,
+    pub expected: VecDeque<(usize, Expected)>,
+    pub reports: VecDeque<Report>,
     /// Everything that was put out, and all steps, to take them again.
     said: Vec<Vec<Outgoing>>,
-    steps: Vec<(i64, Step)>,
+    pub steps: Vec<(i64, Step)>,
     /// The frames of each window by their fates.
-    frames: HashMap<Key, u64>,
+    pub frames: HashMap<Key, u64>,
     /// Fates by partition and offset.
-    fates: HashMap<(usize, i64), Fate>,
+    pub fates: HashMap<(usize, i64), Fate>,
+    /// `None` where nothing is saved.
+    pub kept: Option<Kept>,
+    /// What a life goes on from after an end of input, but for what was said since.
+    pub before_end: Option<Mark>,
+    pub now_ms: i64,
     reached: Reached,
 }
 
@@ -47,22 +52,30 @@ struct Outcome {
 
 impl Trial {
     fn new(scenario: &Scenario, build: Build, trouble: usize) -> Self {
+        let engine = Engine::new(scenario, build, 1);
+        Self::with_engine(scenario, engine, 1, trouble)
+    }
+
+    pub fn with_engine(scenario: &Scenario, engine: Engine, epoch: u64, trouble: usize) -> Self {
         Self {
             model: Model::new(scenario.rules.clone(), scenario.topic.clone()),
             output: Output::new(trouble, scenario.seed),
-            engine: Engine::new(scenario, build, 1),
-            checker: Checker::new(scenario),
+            engine,
+            checker: Checker::new(scenario, epoch),
             expected: VecDeque::new(),
             reports: VecDeque::new(),
             said: Vec::new(),
             steps: Vec::new(),
             frames: HashMap::new(),
             fates: HashMap::new(),
+            kept: None,
+            before_end: None,
+            now_ms: 0,
             reached: Reached::new(),
         }
     }
 
-    fn reach(&mut self, name: &str) {
+    pub fn reach(&mut self, name: &str) {
         match self.reached.get_mut(name) {
             Some(times) => *times += 1,
             None => {
@@ -119,6 +132,14 @@ impl Trial {
 
     /// Both take a step; a delivery is followed by the housekeeping that it makes due.
     pub fn step(&mut self, step: Step, now_ms: i64) {
+        self.now_ms = now_ms;
+        if self.is_dead() {
+            return;
+        }
+        if self.pass(Moment::Step) {
+            return self.reach("life ended before its step");
+        }
+        let step = self.with_save(step);
         self.steps.push((now_ms, step));
         let (heard, raised) = self.engine.play(step, now_ms);
         assert_eq!(heard, self.model.play(step), "what {step:?} brings about");
@@ -126,6 +147,9 @@ impl Trial {
         self.compare_states(step);
         if let Step::Barrier(ask) = step {
             self.expected.push_back((raised, self.model.barrier(ask)));
+            if ask.save {
+                self.ask_to_save(raised == 1);
+            }
         }
         self.reach_step(step, raised);
         self.take_reports();
@@ -189,9 +213,9 @@ impl Trial {
         }
     }
 
-    fn take_reports(&mut self) {
-        self.reports
-            .extend(self.engine.take_reports(Coalesced::default()));
+    pub fn take_reports(&mut self) {
+        let reports = self.engine.take_reports(&mut self.output.outbox);
+        self.reports.extend(reports);
         while let Some((raised, _)) = self.expected.front()
             && *raised <= self.reports.len()
         {
@@ -199,18 +223,29 @@ impl Trial {
             let reports: Vec<_> = self.reports.drain(..raised).collect();
             self.checker.check(&expected, &reports);
             self.reach_said(&expected);
-            for record in reports.iter().flatten() {
-                self.output.put(record.clone());
+            for record in reports.iter().flat_map(|report| &report.records) {
+                self.output.note(record);
             }
-            self.said.extend(reports);
+            for report in reports {
+                if let Some(commit) = report.commit {
+                    self.write(commit);
+                }
+                if self.kept.is_none() {
+                    self.said.push(report.records);
+                }
+            }
         }
     }
 
     fn end(mut self, scenario: &Scenario) -> Outcome {
         self.engine.drain();
         self.take_reports();
+        self.check_state(scenario);
         assert!(self.expected.is_empty(), "a barrier was not answered");
-        let kept = self.model.windows().keys().copied().collect();
+        // Of a window that only an end of input knew of there is no sketch.
+        let windows = self.model.windows().iter();
+        let kept = windows.filter(|(_, window)| window.frames > 0);
+        let kept = kept.map(|(key, _)| *key).collect();
         assert_eq!(self.engine.windows(), kept, "windows that are kept");
         self.output.recover();
         self.output.check();
@@ -236,11 +271,19 @@ fn consume(scenario: &Scenario, schedule: &Schedule, build: Build, trouble: usiz
     trial.end(scenario)
 }
 
+/// Lives that go on from one another.
+fn live(scenario: &Scenario, schedule: &Schedule, dice: &mut Dice) -> Outcome {
+    let plan = settings::plan(&scenario.topic, dice);
+    let mut trial = Trial::keeping(scenario, schedule, &plan, dice);
+    consumer::run(scenario, schedule, &mut trial);
+    trial.end(scenario)
+}
+
 /// How often things happened in a seed, by name.
 pub type Reached = BTreeMap<String, u64>;
 
 /// What all seeds together have to come by, or they show nothing.
-pub const TO_BE_REACHED: [&str; 24] = [
+pub const TO_BE_REACHED: [&str; 40] = [
     "final by event_time",
     "final by idle",
     "final by end",
@@ -265,6 +308,22 @@ pub const TO_BE_REACHED: [&str; 24] = [
     "loss",
     "read again, compared",
     "joined in its midst",
+    "lives compared with one",
+    "saved in memory",
+    "saved in a file",
+    "killed",
+    "power cut",
+    "stopped",
+    "left with its failure",
+    "copy taken up",
+    "nothing was saved yet",
+    "input ended, and went on",
+    "checkpoint that nobody was told of",
+    "checkpoint tried again",
+    "finals sent again",
+    "life ended before its step",
+    "life ended while finals were under way",
+    "life ended between acknowledgement and trim",
 ];
 
 pub fn run(scenario: &Scenario) -> Reached {
@@ -276,14 +335,21 @@ pub fn run(scenario: &Scenario) -> Reached {
     repeat(scenario, &first, settings::build(&mut dice));
     let begin_ms = schedule.begin_ms + dice.between(0, 1 + scenario.span_s * 2_000);
     let again = settings::again(&scenario.topic, begin_ms, &mut dice);
-    let second = consume(scenario, &again, settings::build(&mut dice), 0);
+    let lives = dice.once_in(2);
+    let second = if lives {
+        live(scenario, &again, &mut dice)
+    } else {
+        consume(scenario, &again, settings::build(&mut dice), 0)
+    };
     let from_zero = schedule.starts.iter().all(|start| *start == 0);
     if from_zero && schedule.deleted.is_none() && schedule.ends == again.ends {
         compare(&first, &second);
-        *first
-            .reached
-            .entry("read again, compared".to_owned())
-            .or_default() += 1;
+        let what = if lives {
+            "lives compared with one"
+        } else {
+            "read again, compared"
+        };
+        *first.reached.entry(what.to_owned()).or_default() += 1;
     }
     for (name, times) in second.reached {
         *first.reached.entry(name).or_default() += times;
@@ -294,15 +360,17 @@ pub fn run(scenario: &Scenario) -> Reached {
 /// The same steps for an engine that is built in another way: byte for byte the same.
 fn repeat(scenario: &Scenario, first: &Outcome, build: Build) {
     let mut engine = Engine::new(scenario, build, 1);
+    let mut outbox = Outbox::default();
     let mut said = Vec::new();
     for (now_ms, step) in &first.steps {
         engine.play(*step, *now_ms);
-        said.extend(engine.take_reports(Coalesced::default()));
+        said.extend(engine.take_reports(&mut outbox));
     }
     engine.drain();
-    said.extend(engine.take_reports(Coalesced::default()));
+    said.extend(engine.take_reports(&mut outbox));
     assert_eq!(said.len(), first.said.len(), "barriers with {build:?}");
-    for (other, record) in said.iter().flatten().zip(first.said.iter().flatten()) {
+    let said = said.iter().flat_map(|report| &report.records);
+    for (other, record) in said.zip(first.said.iter().flatten()) {
         let is_same = other == record;
         assert!(
             is_same,

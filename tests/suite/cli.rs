@@ -1,5 +1,6 @@
 //! The command line as a stranger meets it: help, complaints, environment, odd input, where output goes.
 
+mod decoders;
 mod environment;
 mod going_on;
 mod help;

@@ -73,6 +73,16 @@ impl Broker {
         self.command("kill");
     }
 
+    /// A signal to its process, by its name without `SIG`: `STOP`, `CONT`.
+    pub fn signal(&self, name: &str) {
+        let process = self.process().expect("it runs").to_string();
+        let kill = Command::new("kill").args(["-s", name, &process]).status();
+        assert!(
+            kill.is_ok_and(|status| status.success()),
+            "SIG{name} cannot be sent to the broker"
+        );
+    }
+
     /// Starts it again after [`stop`](Self::stop) or [`kill`](Self::kill); stops it first if it is up. After a kill this
     /// takes five seconds: the node waits for its own old session to run out.
     pub fn restart(&self) {

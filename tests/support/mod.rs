@@ -64,6 +64,11 @@ pub fn is_long() -> bool {
     std::env::var_os("HEADCOUNT_TEST_LONG").is_some_and(|long| long == "1")
 }
 
+/// What is right for any run of the tests, or for a long one.
+pub fn short_or_long<T>(short: T, long: T) -> T {
+    if is_long() { long } else { short }
+}
+
 /// The folder of recorded streams and of JSONTestSuite: `HEADCOUNT_TEST_DATA`, or `shared/data` beside the checkout.
 pub fn data_dir() -> Option<PathBuf> {
     let named = std::env::var_os("HEADCOUNT_TEST_DATA").map(PathBuf::from);

@@ -141,6 +141,21 @@ impl Service {
         );
     }
 
+    /// A field of its memory in KiB, such as `VmRSS`, what it has now, or `VmHWM`, the most that it has had; nothing once it
+    /// has ended.
+    pub fn memory_kib(&self, field: &str) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).ok()?;
+        let line = status.lines().find_map(|line| line.strip_prefix(field))?;
+        let number = line.strip_prefix(':')?.trim().strip_suffix(" kB")?;
+        number.parse().ok()
+    }
+
+    /// How many files and sockets it has open; nothing once it has ended.
+    pub fn open_files(&self) -> Option<usize> {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id())).ok()?;
+        Some(open.count())
+    }
+
     /// How it ended, if it has.
     pub fn ended(&mut self) -> Option<ExitStatus> {
         self.child.0.try_wait().expect("a child can be waited for")
@@ -152,6 +167,15 @@ impl Service {
         self.stdout.drain();
         self.stderr.drain();
         status
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        // What a test has waited for in vain, its log may explain.
+        if std::thread::panicking() {
+            eprintln!("stderr of {}:\n{}", self.shown, self.stderr.all());
+        }
     }
 }
 

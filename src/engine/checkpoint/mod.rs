@@ -6,8 +6,10 @@
 //! Invariant: what is read back writes the same bytes again.
 
 pub mod audit;
+pub mod beginning;
 pub mod book;
 pub mod codec;
+pub mod keeping;
 pub mod union;
 
 use super::barrier::ClosedBy;

@@ -2,5 +2,6 @@
 
 pub mod answer;
 pub mod forget;
+pub mod issue;
 pub mod outbox;
 pub mod record;

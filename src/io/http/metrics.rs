@@ -180,29 +180,25 @@ fn time(text: &mut Exposition, facts: &Facts, unix_ms: u64) {
 
 fn users(text: &mut Exposition, view: &View) {
     let Some(tick) = &view.tick else { return };
-    let windows = || {
-        tick.trailing
-            .iter()
-            .map(|row| (row.name.trim_start_matches("last_"), row))
-    };
+    let windows = || tick.trailing.iter();
     let mut users = text.family(
         Kind::Gauge,
         "headcount_users",
         "Distinct users of a trailing window, as in the last tick.",
     );
-    windows().for_each(|(window, row)| users.sample(&[("window", window)], row.users));
+    windows().for_each(|(window, count)| users.sample(&[("window", window)], count.users));
     let mut lo = text.family(
         Kind::Gauge,
         "headcount_users_lower_bound",
         "Lower bound of the 95 % interval.",
     );
-    windows().for_each(|(window, row)| lo.sample(&[("window", window)], row.lo));
+    windows().for_each(|(window, count)| lo.sample(&[("window", window)], count.lo));
     let mut hi = text.family(
         Kind::Gauge,
         "headcount_users_upper_bound",
         "Upper bound of the 95 % interval; equal bounds mean that the number is exact.",
     );
-    windows().for_each(|(window, row)| hi.sample(&[("window", window)], row.hi));
+    windows().for_each(|(window, count)| hi.sample(&[("window", window)], count.hi));
     text.one(
         Kind::Counter,
         "headcount_ticks_total",

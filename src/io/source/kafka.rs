@@ -229,6 +229,9 @@ impl KafkaSource {
             // The default of 1 s stalls the fetcher whenever decoding is slower than fetching.
             ("fetch.queue.backoff.ms", "1"),
             ("queued.max.messages.kbytes", "16384"),
+            // Also the most that a batch unpacks to: one that is larger stops its partition for good. With zstd the
+            // library may need up to three times a batch's size here.
+            ("receive.message.max.bytes", "536870912"),
             ("reconnect.backoff.max.ms", "2000"),
             ("topic.metadata.refresh.interval.ms", "30000"),
         ]);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::super::driver::Driver;
-use super::super::keep::restore::Beginning;
+use super::super::keep::restore::{begin_anew, begin_at};
 use super::super::keep::{Keeper, Saves};
 use super::super::pipeline::Broken;
 use super::files::{self, Places};
@@ -11,10 +11,13 @@ use crate::config::CountConfig;
 use crate::engine::admit::{Admission, Arrival, PartitionIndex};
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Ask;
+use crate::engine::checkpoint::beginning::Beginning;
+use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::shard::Shard;
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::source::lines::{BytesRead, LineSource, Mark, Marker};
+use crate::io::store::Store;
 use crate::io::store::sqlite::{Identity, SqliteStore};
 use crate::observe::happenings::FilesResumed;
 
@@ -29,7 +32,7 @@ pub(super) struct Begun {
     pub(super) shards: Vec<Shard>,
     pub(super) source: LineSource,
     /// `None` where nothing is saved.
-    pub(super) keeper: Option<Keeper>,
+    pub(super) kept: Option<(Keeping, Keeper)>,
     /// `None` where nothing is saved.
     pub(super) saving: Option<Saving>,
 }
@@ -56,18 +59,18 @@ pub(super) fn begin(
     let Some(state) = &config.state else {
         let Beginning {
             admission, shards, ..
-        } = Beginning::fresh(&config.counting);
+        } = begin_anew(&config.counting);
         return Ok(Begun {
             admission,
             shards,
             source: LineSource::open(&config.inputs, bytes)?,
-            keeper: None,
+            kept: None,
             saving: None,
         });
     };
     files::check(&config.inputs)?;
     let mut store = SqliteStore::open(&state.directory, identity(config))?;
-    let mut beginning = Beginning::of(&config.counting, &mut store)?;
+    let mut beginning = begin_at(&config.counting, &mut store)?;
     let known = std::mem::take(&mut beginning.places).into_iter();
     let known = known.enumerate().map(|(i, name)| {
         let mark = Mark::read(beginning.admission.mark(i));
@@ -81,14 +84,8 @@ pub(super) fn begin(
     let epoch = clock.unix_ms().max(beginning.epoch + 1);
     let saves = Saves::default();
     let is_new = beginning.epoch == 0;
-    let keeper = Keeper::start(
-        Box::new(store),
-        beginning.book,
-        epoch,
-        is_new,
-        saves.clone(),
-        Arc::clone(clock),
-    )?;
+    let keeping = Keeping::new(beginning.book, store.shelf()?, epoch);
+    let keeper = Keeper::start(Box::new(store), is_new, saves.clone(), Arc::clone(clock))?;
     let saving = Saving {
         saves,
         interval_ms: state.interval_ms,
@@ -102,7 +99,7 @@ pub(super) fn begin(
         admission: beginning.admission,
         shards: beginning.shards,
         source,
-        keeper: Some(keeper),
+        kept: Some((keeping, keeper)),
         saving: Some(saving),
     })
 }

@@ -1,7 +1,6 @@
-//! Keeps the state: puts checkpoints together on the reporter's thread and writes them on one of its own.
+//! Keeps the state: has what the reporter puts together written on a thread of its own.
 //!
-//! Invariants: 1. One checkpoint is under way at a time. 2. A final leaves the outbox only once the checkpoint that has it is
-//! written. 3. A checkpoint that cannot be written is tried again for a while, then the run ends: the state stays as the
+//! Invariant: a checkpoint that cannot be written is tried again for a while, then the run ends: the state stays as the
 //! one before it left it, and nothing was published that it does not have.
 
 pub(super) mod restore;
@@ -13,10 +12,9 @@ use std::time::Duration;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
 use super::pipeline::spawn;
-use crate::engine::checkpoint::book::{Book, Changes, StateDigest};
-use crate::engine::checkpoint::{Commit, SavedAdmission, SavedSketches};
+use crate::engine::checkpoint::Commit;
+use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::report::outbox::Outbox;
-use crate::engine::shard::Shelf;
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::store::{Store, StoreError};
@@ -75,23 +73,23 @@ impl Saves {
         false
     }
 
+    /// The one under way is written.
+    pub(super) fn end(&self) {
+        self.0.under_way.store(false, Ordering::Release);
+        let _ = self.0.change.try_send(());
+    }
+
     /// Whether so many finals wait for a checkpoint that one should not wait for its time.
     pub(super) fn is_pressing(&self) -> bool {
         self.0.unsaved_finals.load(Ordering::Relaxed) >= UNSAVED_FINALS_MAX && !self.is_under_way()
     }
 }
 
-/// Puts checkpoints together and has them written.
+/// Has checkpoints written.
 pub(super) struct Keeper {
-    book: Book,
-    shelf: Box<dyn Shelf>,
-    epoch: u64,
     to_write: Sender<Commit>,
     written: Receiver<Result<(), StoreError>>,
     saves: Saves,
-    /// What the last checkpoint said of what every one says.
-    head: Option<(Changes, StateDigest)>,
-    is_under_way: bool,
 }
 
 impl Keeper {
@@ -99,16 +97,13 @@ impl Keeper {
     ///
     /// # Errors
     ///
-    /// When the state cannot be opened once more, or the system gives no thread.
+    /// When the system gives no thread.
     pub(super) fn start(
         mut store: Box<dyn Store>,
-        book: Book,
-        epoch: u64,
         is_new: bool,
         saves: Saves,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
-        let shelf = store.shelf()?;
         let (to_write, commits) = bounded::<Commit>(1);
         let (report, written) = bounded(1);
         // Not joined: a disk that hangs must not keep the process from ending.
@@ -135,64 +130,21 @@ impl Keeper {
             }
         })?);
         Ok(Self {
-            book,
-            shelf,
-            epoch,
             to_write,
             written,
             saves,
-            head: None,
-            is_under_way: false,
         })
     }
 
-    /// Has what was handed over at a barrier written. Returns the digest of the state then.
-    pub(super) fn save(
-        &mut self,
-        admission: SavedAdmission,
-        sketches: SavedSketches,
-        places: &[String],
-        outbox: &mut Outbox,
-    ) -> Result<StateDigest, Failure> {
-        let entered = self
-            .book
-            .enter(admission, sketches, places, &mut *self.shelf);
-        let (changes, digest) = entered.map_err(Failure::State)?;
-        let head = Changes {
-            partitions: changes.partitions.clone(),
-            ledger: changes.ledger.clone(),
-            rest: changes.rest.clone(),
-            ..Changes::default()
-        };
-        self.head = Some((head, digest));
-        self.write(changes, digest, outbox)?;
-        Ok(digest)
-    }
-
-    fn write(
-        &mut self,
-        changes: Changes,
-        digest: StateDigest,
-        outbox: &mut Outbox,
-    ) -> Result<(), Failure> {
-        // The consumer loop asks for one at a time; at the end they may follow one another.
-        self.wait(outbox)?;
-        let (records, acknowledged) = outbox.give_unsaved();
-        let commit = Commit {
-            epoch: self.epoch,
-            changes,
-            digest,
-            records,
-            acknowledged,
-        };
-        self.is_under_way = true;
+    /// Has a checkpoint written.
+    pub(super) fn write(&self, commit: Commit) -> Result<(), Failure> {
         self.to_write.send(commit).map_err(|_| ended())
     }
 
     /// Takes note of a checkpoint that has been written.
-    pub(super) fn tend(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
+    pub(super) fn tend(&self, keeping: &mut Keeping, outbox: &mut Outbox) -> Result<(), Failure> {
         match self.written.try_recv() {
-            Ok(result) => self.note(result, outbox)?,
+            Ok(result) => self.note(result, keeping, outbox)?,
             Err(TryRecvError::Empty) => {}
             Err(TryRecvError::Disconnected) => return Err(ended()),
         }
@@ -204,12 +156,12 @@ impl Keeper {
         Ok(())
     }
 
-    /// Waits until no checkpoint is being written.
-    pub(super) fn wait(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
-        while self.is_under_way {
+    /// Waits until the checkpoint under way, if there is one, has been written.
+    pub(super) fn wait(&self, keeping: &mut Keeping, outbox: &mut Outbox) -> Result<(), Failure> {
+        while keeping.is_under_way() {
             let limit = Duration::from_millis(DELIVERY_POLL_MS);
             match self.written.recv_timeout(limit) {
-                Ok(result) => self.note(result, outbox)?,
+                Ok(result) => self.note(result, keeping, outbox)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => return Err(ended()),
             }
@@ -217,26 +169,16 @@ impl Keeper {
         Ok(())
     }
 
-    fn note(&mut self, result: Result<(), StoreError>, outbox: &mut Outbox) -> Result<(), Failure> {
+    fn note(
+        &self,
+        result: Result<(), StoreError>,
+        keeping: &mut Keeping,
+        outbox: &mut Outbox,
+    ) -> Result<(), Failure> {
         result?;
-        outbox.note_saved();
-        self.is_under_way = false;
-        self.saves.0.under_way.store(false, Ordering::Release);
-        let _ = self.saves.0.change.try_send(());
+        keeping.note_written(outbox);
+        self.saves.end();
         Ok(())
-    }
-
-    /// Whether a checkpoint is being written.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.is_under_way
-    }
-
-    /// At the end of a run: what the output has taken need not be sent again by the next one.
-    pub(super) fn trim(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
-        match self.head.take() {
-            Some((head, digest)) => self.write(head, digest, outbox),
-            None => Ok(()),
-        }
     }
 }
 

@@ -6,7 +6,7 @@ use super::super::skew::Standing;
 use super::Run;
 use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
-use crate::limits::{SURVEY_MAX_MS, SURVEY_MIN_MS};
+use crate::limits::{STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
 use crate::observe::happenings::{Gap, ReachedAgain, Reading};
 
 /// A partition that appears later is read from its beginning, wherever the others were started: all of it is new.
@@ -21,6 +21,7 @@ fn start_of(surveyed: &Surveyed, is_first: bool) -> i64 {
 impl Run<'_> {
     pub(super) fn survey(&mut self) -> Result<(), Failure> {
         let now_ms = self.clock.monotonic_ms();
+        self.notice_standstill(now_ms);
         if now_ms >= self.next_survey_ms {
             self.surveyed_ms = now_ms;
             let every_ms = self.config.every_ms.clamp(SURVEY_MIN_MS, SURVEY_MAX_MS);
@@ -49,6 +50,15 @@ impl Run<'_> {
                 self.note_lags(&partitions);
                 Ok(())
             }
+        }
+    }
+
+    /// While this process was frozen, or waited for something else, nobody listened: that silence was not the users'.
+    pub(super) fn notice_standstill(&mut self, now_ms: u64) {
+        let since_ms = std::mem::replace(&mut self.awake_ms, now_ms);
+        if now_ms - since_ms > STANDSTILL_MS {
+            self.quiet.lose_touch(now_ms);
+            self.driver.admission.wake_all();
         }
     }
 

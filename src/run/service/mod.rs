@@ -76,6 +76,7 @@ pub fn run(
         noticing,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
+        awake_ms: clock.monotonic_ms(),
         walking: None,
         told_ahead: Vec::new(),
         told_waiting: false,
@@ -121,6 +122,8 @@ struct Run<'a> {
     noticing: Noticing,
     quiet: Quiet,
     skew: Skew,
+    /// When the loop last came round.
+    awake_ms: u64,
     /// When all partitions were found idle, and where event time stood then.
     walking: Option<(u64, EventTime)>,
     /// Partitions that the log has named as being ahead.
@@ -268,7 +271,7 @@ impl Run<'_> {
                     || idle_since.is_some_and(|ms| ms >= self.config.every_ms)
             }
         };
-        if !due {
+        if !due || !self.is_resumed() {
             return Ok(());
         }
         let every_ms = self.config.every_ms;
@@ -336,6 +339,7 @@ impl Run<'_> {
     /// While all partitions are idle, time goes on as it does for everybody.
     fn walk(&mut self) {
         let now_ms = self.clock.monotonic_ms();
+        self.notice_standstill(now_ms);
         let admission = &mut self.driver.admission;
         if self.config.exit_at_end || !admission.all_rest() {
             self.walking = None;
@@ -478,7 +482,8 @@ impl Run<'_> {
         if at_end {
             self.driver.end()?;
         }
-        if self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some() {
+        let has_begun = self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some();
+        if has_begun && self.is_resumed() {
             self.driver.intake.stopped = true;
             self.tick(!at_end && self.saving.is_some())?;
         }

@@ -13,6 +13,7 @@ use super::super::turn::{Ears, Turn};
 use super::super::web::Web;
 use super::state::{Saving, begin};
 use crate::config::{OutputConfig, RunConfig};
+use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::report::forget::Forget;
 use crate::engine::report::record::{Recorder, Service};
 use crate::error::Failure;
@@ -54,12 +55,13 @@ pub(super) fn parts(
     let mut publisher = publisher(config, &connection, clock, &unpublished, epochs)?;
     let web = web(config, store.as_deref(), clock)?;
     if let Some(web) = &web {
-        publisher.tell(Arc::clone(&web.board), epoch);
+        publisher.tell(Arc::clone(&web.board));
     }
     if let Some(store) = store {
         let (is_new, clock) = (begun.epoch == 0, Arc::clone(clock));
-        let keeper = Keeper::start(store, begun.book, epoch, is_new, saves.clone(), clock)?;
-        publisher.keep(keeper, begun.records);
+        let keeping = Keeping::new(begun.book, store.shelf()?, epoch);
+        let keeper = Keeper::start(store, is_new, saves.clone(), clock)?;
+        publisher.keep(keeping, keeper, begun.records);
     }
     let (source, surveyor) =
         KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;

@@ -2,10 +2,11 @@
 
 use super::super::driver::place_name;
 use super::super::keep::Saves;
-use super::super::keep::restore::Beginning;
+use super::super::keep::restore::{begin_anew, begin_at};
 use super::Run;
 use crate::config::{RunConfig, StateConfig};
 use crate::engine::catalog::Ask;
+use crate::engine::checkpoint::beginning::Beginning;
 use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
 use crate::io::store::Store;
@@ -17,10 +18,10 @@ use crate::run::pipeline::Broken;
 /// Opens the state of a service and goes on from it; without one everything begins anew.
 pub(super) fn begin(config: &RunConfig) -> Result<(Beginning, Option<Box<dyn Store>>), Failure> {
     let Some(state) = &config.state else {
-        return Ok((Beginning::fresh(&config.counting), None));
+        return Ok((begin_anew(&config.counting), None));
     };
     let mut store = SqliteStore::open(&state.directory, identity(config))?;
-    let beginning = Beginning::of(&config.counting, &mut store)?;
+    let beginning = begin_at(&config.counting, &mut store)?;
     Ok((beginning, Some(Box::new(store))))
 }
 
@@ -66,6 +67,13 @@ impl Saving {
 }
 
 impl Run<'_> {
+    /// Whether reading goes on in all partitions that a state knows. Before that there is nothing to tell or to save, and
+    /// nobody to name the partitions by.
+    pub(super) fn is_resumed(&self) -> bool {
+        let saving = self.saving.as_ref();
+        saving.is_none_or(|saving| saving.to_resume.is_empty())
+    }
+
     /// Whether the next barrier should save the state. A tick may take it along a little early: then its digest is in it.
     pub(super) fn save_is_due(&self, slack_ms: u64) -> bool {
         let Some(saving) = &self.saving else {
@@ -79,6 +87,8 @@ impl Run<'_> {
 
     /// Notes that a barrier saves the state.
     pub(super) fn note_save(&mut self) {
+        // Where a checkpoint takes as long as the time between two, this is the only moment for the one before.
+        self.commit_saved();
         let now_ms = self.clock.monotonic_ms();
         let admission = &self.driver.admission;
         let indices = 0..self.driver.partitions().len();
@@ -90,6 +100,9 @@ impl Run<'_> {
     }
 
     pub(super) fn save_if_due(&mut self) -> Result<(), Broken> {
+        if !self.is_resumed() {
+            return Ok(());
+        }
         let is_pressing = self.saving.as_ref().is_some_and(|s| s.saves.is_pressing());
         if is_pressing || self.save_is_due(0) {
             self.note_save();
@@ -117,10 +130,10 @@ impl Run<'_> {
 
     /// Goes on where the state is, once the brokers have said what there is.
     pub(super) fn resume(&mut self, partitions: &[Surveyed]) -> Result<(), Failure> {
-        let Some(saving) = &mut self.saving else {
+        let Some(saving) = &self.saving else {
             return Ok(());
         };
-        let places = std::mem::take(&mut saving.to_resume);
+        let places = saving.to_resume.clone();
         for place in &places {
             let topics = &self.config.topics;
             let is_it =
@@ -131,6 +144,9 @@ impl Run<'_> {
                 )));
             };
             self.resume_at(surveyed)?;
+        }
+        if let Some(saving) = &mut self.saving {
+            saving.to_resume.clear();
         }
         if !places.is_empty() {
             let lag = self.lag(partitions);

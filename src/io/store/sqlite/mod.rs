@@ -27,6 +27,7 @@ use super::{Store, StoreError};
 use crate::engine::checkpoint::{Commit, Loaded, SavedPartition};
 use crate::engine::shard::Shelf;
 use crate::limits::{STATE_BUSY_MS, STATE_CACHE_KIB};
+use crate::observe::failpoint::Failpoint;
 
 /// The file's `application_id`: "hcst".
 const APPLICATION_ID: i32 = 0x6863_7374;
@@ -220,14 +221,15 @@ impl Store for SqliteStore {
             let text = format!("the state {} is being read", self.path.display());
             return Err(StoreError::Unavailable(text));
         }
-        let copy = || -> std::io::Result<()> {
-            let previous = self.path.with_file_name(PREVIOUS);
-            let unfinished = previous.with_extension("unfinished");
-            fs::copy(&self.path, &unfinished)?;
-            File::open(&unfinished)?.sync_all()?;
-            fs::rename(&unfinished, &previous)
-        };
-        copy().map_err(|error| unavailable(&self.path.with_file_name(PREVIOUS), &error))
+        let previous = self.path.with_file_name(PREVIOUS);
+        let unfinished = previous.with_extension("unfinished");
+        let copied = fs::copy(&self.path, &unfinished)
+            .and_then(|_| File::open(&unfinished)?.sync_all())
+            .map_err(|error| unavailable(&unfinished, &error));
+        // A file that was damaged since it was opened must not take a good one's place.
+        copied.and_then(|()| check_copy(&unfinished))?;
+        Failpoint::Copy.pass();
+        fs::rename(&unfinished, &previous).map_err(|error| unavailable(&previous, &error))
     }
 
     fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
@@ -436,6 +438,21 @@ fn schema(of: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = of.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
+}
+
+/// Whether a copy is a good state.
+fn check_copy(path: &Path) -> Result<(), StoreError> {
+    let check = || -> Result<(), BadRow> {
+        // Where it may only be read, SQLite leaves files beside it.
+        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+        let connection = Connection::open_with_flags(path, flags)?;
+        harden(&connection)?;
+        load::load(&connection).map(drop)
+    };
+    check().map_err(|error| match error {
+        BadRow::Sqlite(error) => trouble(path, &error),
+        error @ BadRow::Sum(_) => damaged(path, &error.to_string()),
+    })
 }
 
 fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {
