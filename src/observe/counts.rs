@@ -8,12 +8,13 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 29] = [
+pub const NAMES: [&str; 30] = [
     "address_taken",
     "aside_behind",
     "caution",
     "claim_lost",
     "claim_waits",
+    "detail",
     "file_gone",
     "file_renamed",
     "files_resumed",

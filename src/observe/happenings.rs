@@ -582,3 +582,8 @@ impl QuestionFailed<'_> {
 pub fn caution(text: &str) {
     warn!(name: "caution", "{text}");
 }
+
+/// Something that was asked for with `-X debug=…`, and says more to the authors of the client library.
+pub fn detail(text: &str) {
+    info!(name: "detail", "{text}");
+}

@@ -225,8 +225,7 @@ impl ServicePublisher {
             }
         }
         if let Some(teller) = &mut self.teller {
-            let keeper = self.keeper.as_ref();
-            let is_saving = keeper.map(Keeper::is_under_way);
+            let is_saving = self.issuer.keeping().map(|k| k.is_under_way());
             teller.note(&self.outbox, self.turn.stands_by(), is_saving, now_ms);
         }
         if refused {
