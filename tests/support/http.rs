@@ -1,6 +1,6 @@
 //! A client for HTTP that does what it is told, also what no good client would: bytes in, bytes out.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 

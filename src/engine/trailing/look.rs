@@ -5,8 +5,8 @@ use crate::engine::frame::EventTime;
 use crate::engine::sketch::estimate::Tally;
 
 impl Trailing {
-    /// Adds up this share for the window that starts after a second. It is [`Self::tally`] for one window, at a fraction of
-    /// the time that six take.
+    /// Adds up this share for the window that starts after a second. It is [`Self::tally`] for one window, without
+    /// the work for the other five.
     #[must_use]
     pub fn tally_one(&self, start: i64) -> Tally {
         let start = EventTime::try_from(start.max(0)).unwrap_or(EventTime::MAX);
