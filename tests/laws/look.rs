@@ -252,12 +252,12 @@ fn a_union_is_the_sketch_of_the_union() {
 
 #[test]
 fn one_trailing_window_is_counted_as_six_are() {
-    let precision = Precision::new(12).unwrap();
+    let precision = Precision::default();
     let calendar = Calendar::utc();
     let mut counting = Counting::new(precision, 2, &calendar, [1 << 40; 6]);
     let mut dice = Dice::new(3);
     for i in 0..40_000u32 {
-        counting.see(i.into(), dice.below(9_000) as u64, NOON + i);
+        counting.see(i.into(), dice.below(30_000) as u64, NOON + i);
     }
     let starts = calendar.trailing(NOON + 39_999);
     let mut clerk = Clerk::new(counting, precision, calendar);
@@ -326,7 +326,11 @@ fn a_cover_is_whole_and_tight() {
                 start,
                 end: start + 1 + dice.below(span) as i64,
             };
-            let found = cover(&calendar, stretch, kept_from, &is_kept).expect("few steps");
+            let Some(found) = cover(&calendar, stretch, kept_from, &is_kept) else {
+                // Where only minutes are kept, a year takes half a million of them.
+                assert!(span >= 200_000, "{stretch:?} takes few windows");
+                continue;
+            };
             let holds = |second: i64| {
                 found
                     .windows

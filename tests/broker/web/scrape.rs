@@ -17,10 +17,13 @@ fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, PrometheusType>
         assert!(!family.help.is_empty(), "{name} has no help");
         for sample in family.iter_samples() {
             let labels = sample.get_labelset().expect("labels");
-            let labels: Vec<_> = labels
+            let mut labels: Vec<_> = labels
                 .iter()
+                // An empty label is none, by the format.
+                .filter(|(_, value)| !value.is_empty())
                 .map(|(name, value)| format!("{name}={value}"))
                 .collect();
+            labels.sort();
             let value = match &sample.value {
                 PrometheusValue::Counter(counter) => counter.value.as_f64(),
                 PrometheusValue::Gauge(number) => number.as_f64(),
@@ -88,12 +91,9 @@ fn metrics_are_well_formed_and_say_what_the_tick_says() {
         found.expect("a number")
     };
     for (metric, path) in [
+        ("headcount_frames_total{verdict=counted}", "/frames/counted"),
         (
-            "headcount_frames_total{verdict=counted,reason=}",
-            "/frames/counted",
-        ),
-        (
-            "headcount_frames_total{verdict=rejected,reason=uid_missing}",
+            "headcount_frames_total{reason=uid_missing,verdict=rejected}",
             "/frames/rejected/uid_missing",
         ),
         ("headcount_frames_late_total{}", "/frames/late"),
@@ -115,7 +115,7 @@ fn metrics_are_well_formed_and_say_what_the_tick_says() {
         assert_eq!(users, number(&format!("/users_last_{window}")));
     }
     for partition in 0..2 {
-        let labels = format!("topic=web-metrics,partition={partition}");
+        let labels = format!("partition={partition},topic=web-metrics");
         let offset = value(&format!("headcount_consumer_offset{{{labels}}}"));
         assert_eq!(offset, frames.len() as f64 / 2.0);
     }
