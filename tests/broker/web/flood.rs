@@ -1,6 +1,11 @@
 //! What clients may do, the counting goes on: many questions, slow heads, readers that do not read, connections by the
 //! hundred.
 
+#![allow(
+    clippy::disallowed_methods,
+    reason = "a cap in answers a second is about real time"
+)]
+
 use super::Web;
 use crate::mock::batch;
 use crate::support::http::{Events, burst, connect, get};
