@@ -124,11 +124,8 @@ struct Flood {
 
 impl Flood {
     fn start(address: &str) -> Flood {
-        let (stop, answered, refused) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::default(),
-            Arc::default(),
-        );
+        let stop = Arc::new(AtomicBool::new(false));
+        let (answered, refused) = (Arc::<AtomicU64>::default(), Arc::<AtomicU64>::default());
         let client = |client: u64| {
             let (stop, answered, refused) = (
                 Arc::clone(&stop),
