@@ -17,8 +17,8 @@ WORKDIR /headcount
 # The dependencies, minutes of work, have a layer of their own that lasts until Cargo.toml or Cargo.lock change: they are
 # built for an empty program, of which nothing may stay, for what is copied below is older than it.
 COPY Cargo.toml Cargo.lock ./
-RUN mkdir -p src benches/load \
-    && touch src/lib.rs benches/load/main.rs \
+RUN mkdir -p src benches/decode benches/load \
+    && touch src/lib.rs benches/decode/main.rs benches/flood.rs benches/load/main.rs benches/trailing.rs \
     && echo 'fn main() {}' > src/main.rs \
     && cargo build --release --locked \
     && cargo clean --release --locked -p headcount

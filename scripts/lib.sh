@@ -70,3 +70,10 @@ need_maven() {
     if can_install; then apt_install maven || true; fi
     have mvn || unavailable "Maven is missing; install it with: sudo apt-get install maven"
 }
+
+# The page is tested in a browser; a font, so that there is something to see.
+want_chromium() {
+    have chromium && have chromedriver && return
+    if can_install; then apt_install chromium chromium-driver fonts-dejavu-core || true; fi
+    have chromium && have chromedriver
+}

@@ -343,3 +343,78 @@ pub const SOURCE_MARK_MAX_BYTES: usize = 256;
 pub const MARK_HEAD_BYTES: usize = 16 << 10;
 /// Sketches that are written together to a new state, so that not all of them are in memory at once.
 pub const SKETCHES_PER_COMMIT: usize = 64;
+
+/// Connections that the HTTP server has open at once. One more takes the place of the one that has been idle longest.
+pub const HTTP_CONNECTIONS_MAX: usize = 64;
+/// Of these: streams of ticks. One more is refused.
+pub const HTTP_STREAMS_MAX: usize = 32;
+/// Time in which a request's head must have come, also on a connection that is kept for another request, in milliseconds.
+pub const HTTP_HEAD_MS: u64 = 10_000;
+/// Time in which a client must have taken something of what is sent to it, in milliseconds.
+pub const HTTP_WRITE_STALL_MS: u64 = 10_000;
+/// Largest head of a request, in bytes.
+pub const HTTP_HEAD_BYTES: usize = 16 << 10;
+/// Most header fields of a request.
+pub const HTTP_HEADERS_MAX: usize = 64;
+/// Most parameters of a request.
+pub const HTTP_PARAMETERS_MAX: usize = 8;
+/// Longest time between two signs of life on a stream, in milliseconds: what stands between a browser and the server
+/// often cuts what is silent for a minute.
+pub const HTTP_STREAM_BEAT_MS: u64 = 15_000;
+/// Wait after a connection could not be accepted, for want of descriptors for example, in milliseconds.
+pub const HTTP_ACCEPT_RETRY_MS: u64 = 100;
+/// Ticks that a stream can go back to.
+pub const BOARD_TICKS: usize = 64;
+/// Time between two notes of the counting on the board, in milliseconds.
+pub const BOARD_EVERY_MS: u64 = 250;
+/// Shortest token, in characters, and longest.
+pub const HTTP_TOKEN_CHARS_MIN: usize = 16;
+/// See [`HTTP_TOKEN_CHARS_MIN`].
+pub const HTTP_TOKEN_CHARS_MAX: usize = 1_024;
+
+/// Time without a note of the counting after which it is said to hang, in milliseconds. It waits this long for outputs at
+/// the most.
+pub const TROUBLE_HANGS_MS: u64 = UNREACHABLE_END_MS + 30_000;
+/// Time in which the output topics must have taken something that waits for them, in milliseconds; or three ticks.
+pub const TROUBLE_OUTPUT_MS: u64 = 10_000;
+/// Time that a checkpoint may be under way, in milliseconds.
+pub const TROUBLE_CHECKPOINT_MS: u64 = 15_000;
+/// Frames in a row of which none counts that are worth a word.
+pub const TROUBLE_FRAMES: u64 = 20;
+/// Time without a frame after which what they were like is no news any more, in milliseconds.
+pub const TROUBLE_FRESH_MS: u64 = 60_000;
+/// Time in which frames that wait for others to confirm their time are usually confirmed, in milliseconds.
+pub const TROUBLE_HELD_MS: u64 = 10_000;
+
+/// Most windows that one answer is put together from; each may take as many bytes as a sketch, on its way.
+pub const LOOK_WINDOWS_MAX: usize = 256;
+/// Sketches that are on their way to whoever asked, for a series of windows.
+pub const LOOK_SKETCHES: usize = 32;
+/// Windows that a search for a stretch's cover looks at before it gives up.
+pub const LOOK_STEPS_MAX: usize = 4_096;
+/// Most windows of a series in one answer, and how many there are unless it is said.
+pub const SERIES_MAX: usize = 1_000;
+/// See [`SERIES_MAX`].
+pub const SERIES_DEFAULT: usize = 100;
+/// Numbers of closed windows that are remembered, so that the same series is not counted out again.
+pub const SERIES_KNOWN_MAX: usize = 8_192;
+
+/// Different questions that the counting is asked in a second, for people and programs outside.
+pub const QUESTIONS_PER_S_MAX: u64 = 10;
+/// Work that is done for such questions, beside what the shards do, in microseconds of CPU time a second; and how much of it
+/// may be saved up.
+pub const QUESTION_WORK_US_PER_S: i64 = 25_000;
+/// See [`QUESTION_WORK_US_PER_S`].
+pub const QUESTION_WORK_BURST_US: i64 = 500_000;
+/// Questions that wait for the counting.
+pub const QUESTION_QUEUE: usize = 16;
+/// How long the same question gets the same answer, in milliseconds.
+pub const ANSWER_FRESH_MS: u64 = 1_000;
+/// How long each part of an answer may take, in milliseconds.
+pub const LOOK_WAIT_MS: u64 = 4_000;
+/// How long whoever asked waits for the whole answer, in milliseconds.
+pub const ANSWER_WAIT_MS: u64 = 5_000;
+/// How long `query` waits for an answer, in milliseconds.
+pub const QUERY_WAIT_MS: u64 = 10_000;
+/// Largest answer that `query` takes, in bytes.
+pub const QUERY_ANSWER_BYTES: usize = 16 << 20;

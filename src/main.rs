@@ -68,6 +68,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let stop = run::signals::stop_on_signals(false)?;
             run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
         }
+        Command::Query(args) => run::query::run(&args, &mut io::stdout().lock()),
         Command::State(args) => run::state::run(&args, &mut io::stdout().lock()),
         Command::Merge(args) => run::state::run_merge(&args, &mut io::stdout().lock()),
         Command::Demo(args) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::duration::parse_duration;
+use super::http::HttpArgs;
 use super::top::ViewArgs;
 
 /// Show it at work: a broker in memory, made-up traffic, live counts beside the true ones
@@ -74,4 +75,8 @@ pub struct DemoArgs {
         hide_env = true
     )]
     pub seed: u64,
+
+    /// Where it answers over HTTP
+    #[command(flatten)]
+    pub http: HttpArgs,
 }

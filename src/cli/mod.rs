@@ -6,8 +6,10 @@ pub mod demo;
 pub mod duration;
 pub mod engine;
 pub mod generate;
+pub mod http;
 pub mod kafka;
 pub mod merge;
+pub mod query;
 pub mod replay;
 pub mod run;
 pub mod state;
@@ -27,7 +29,8 @@ Exit codes:
   2    bad usage: an option, topic, zone or value that makes no sense
   65   damaged input, such as a torn gzip file
   66   an input file that cannot be read
-  69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once)
+  69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once);
+       no answer (query); an address that cannot be listened on (run --http)
   70   a failure of headcount itself
   74   an output or state that cannot be written; frames that the topic refused (replay)
   75   another instance has the state (run, count, merge, state export)
@@ -86,6 +89,7 @@ pub enum Command {
     Generate(generate::GenerateArgs),
     Replay(Box<replay::ReplayArgs>),
     Top(top::TopArgs),
+    Query(query::QueryArgs),
     State(state::StateArgs),
     Merge(merge::MergeArgs),
     Demo(demo::DemoArgs),

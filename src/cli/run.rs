@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::duration::parse_duration;
 use super::engine::EngineArgs;
+use super::http::HttpArgs;
 use super::kafka::KafkaArgs;
 
 /// Which records of calendar windows are published.
@@ -196,4 +197,8 @@ pub struct RunArgs {
     /// What frames look like and how they are counted
     #[command(flatten)]
     pub engine: EngineArgs,
+
+    /// Where it answers over HTTP
+    #[command(flatten)]
+    pub http: HttpArgs,
 }

@@ -1,6 +1,6 @@
 //! The configuration of `demo`.
 
-use super::{Counting, From, OutputConfig, RunConfig, ViewConfig};
+use super::{Counting, From, HttpConfig, OutputConfig, RunConfig, ViewConfig};
 use crate::cli::demo::DemoArgs;
 use crate::error::Failure;
 use crate::generate::Plan;
@@ -25,6 +25,7 @@ pub struct DemoConfig {
     /// How long to run, in milliseconds; for ever if absent.
     pub run_for_ms: Option<u64>,
     every_ms: u64,
+    http: Option<HttpConfig>,
     counting: Counting,
 }
 
@@ -84,6 +85,7 @@ impl DemoConfig {
             view: ViewConfig::resolve(&args.view, env),
             run_for_ms,
             every_ms,
+            http: HttpConfig::resolve(&args.http, true)?,
             counting: Counting::standard(args.threads),
         })
     }
@@ -124,6 +126,7 @@ impl DemoConfig {
             skips_gaps: false,
             exit_at_end: false,
             until: None,
+            http: self.http.clone(),
             counting: self.counting.clone(),
         }
     }

@@ -3,6 +3,7 @@
 mod count;
 mod counting;
 mod demo;
+mod http;
 mod kafka;
 mod replay;
 mod run;
@@ -11,6 +12,7 @@ mod top;
 pub use count::CountConfig;
 pub use counting::Counting;
 pub use demo::DemoConfig;
+pub use http::HttpConfig;
 pub use kafka::environment_properties;
 pub use replay::{ReplayConfig, Tempo};
 pub use run::{From, OutputConfig, RunConfig, StateConfig};

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Counting;
 use super::kafka::{check_topic, choose, connection, topic_names};
+use super::{Counting, HttpConfig};
 use crate::cli::duration::parse_duration;
 use crate::cli::run::{Emit, OnGap, RunArgs};
 use crate::engine::calendar::Period;
@@ -61,6 +61,8 @@ pub struct RunConfig {
     pub exit_at_end: bool,
     /// Where the run stops in each partition, by its topic and number; partitions that are not there are not read.
     pub until: Option<Ends>,
+    /// Where it answers over HTTP, if anywhere.
+    pub http: Option<HttpConfig>,
     /// How frames are counted.
     pub counting: Counting,
 }
@@ -190,6 +192,7 @@ impl RunConfig {
             from: start(&args.from)?,
             exit_at_end: args.exit_at_end || until.is_some(),
             until,
+            http: HttpConfig::resolve(&args.http, false)?,
             counting,
         })
     }

@@ -8,6 +8,7 @@
 //! partition's clock says does not depend on the other partitions.
 
 mod joined;
+mod look;
 mod saved;
 
 use super::barrier::{Barrier, Question, Snapshot};

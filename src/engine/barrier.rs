@@ -66,6 +66,18 @@ pub enum ClosedBy {
     End,
 }
 
+impl ClosedBy {
+    /// The name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::EventTime => "event_time",
+            Self::Idle => "idle",
+            Self::End => "end",
+        }
+    }
+}
+
 /// Where a window stands when it is reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stage {

@@ -6,6 +6,7 @@
 
 mod each_run;
 mod joined;
+mod look;
 mod saved;
 
 use std::collections::BTreeSet;

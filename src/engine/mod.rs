@@ -10,6 +10,7 @@ pub mod clock;
 pub mod decode;
 pub mod frame;
 pub mod ledger;
+pub mod look;
 mod offsets;
 pub mod report;
 pub mod route;

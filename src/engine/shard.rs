@@ -1,6 +1,7 @@
 //! A shard: one worker's pages of every sketch.
 
 mod answers;
+mod look;
 mod saved;
 
 use std::collections::VecDeque;

@@ -12,6 +12,7 @@
 
 mod joined;
 pub mod lanes;
+mod look;
 mod pass;
 mod saved;
 

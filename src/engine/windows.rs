@@ -1,6 +1,7 @@
 //! Something kept for each calendar window, found quickly by event time.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use super::calendar::{Bounds, Calendar, Period, WindowId};
 use super::frame::EventTime;
@@ -142,6 +143,25 @@ impl<T> WindowMap<T> {
         self.index
             .range(from..=to)
             .filter_map(|(id, slot)| Some((*id, self.slots[*slot].as_ref()?)))
+    }
+
+    /// The windows of a period that start within a range, the oldest first.
+    pub fn range(
+        &self,
+        period: Period,
+        starts: Range<i64>,
+    ) -> impl DoubleEndedIterator<Item = (WindowId, &T)> {
+        let at = |start| WindowId { period, start };
+        let range = at(starts.start)..at(starts.end);
+        self.index
+            .range(range)
+            .filter_map(|(id, slot)| Some((*id, self.slots[*slot].as_ref()?)))
+    }
+
+    /// The calendar.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.calendar
     }
 
     /// All windows, by period and start.

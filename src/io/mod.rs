@@ -3,6 +3,7 @@
 pub mod aside;
 pub mod clock;
 pub mod front;
+pub mod http;
 pub mod kafka_client;
 pub mod print;
 pub mod process;

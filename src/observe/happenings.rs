@@ -40,15 +40,16 @@ impl FrameRejected<'_> {
         match (self.why, topic.is_empty()) {
             (WhyNot::Rejected(reason), true) => {
                 let reason = reason.name();
-                warn!(file = partition, line, reason, left_out, "frame rejected");
+                warn!(name: "frame_rejected", file = partition, line, reason, left_out, "frame rejected");
             }
             (WhyNot::Rejected(reason), false) => {
                 let reason = reason.name();
-                warn!(topic, partition, offset, reason, left_out, "frame rejected");
+                warn!(name: "frame_rejected", topic, partition, offset, reason, left_out, "frame rejected");
             }
             (WhyNot::Quarantined(reason), true) => {
                 let reason = reason.name();
                 warn!(
+                    name: "frame_rejected",
                     file = partition,
                     line, reason, left_out, "frame quarantined"
                 );
@@ -56,6 +57,7 @@ impl FrameRejected<'_> {
             (WhyNot::Quarantined(reason), false) => {
                 let reason = reason.name();
                 warn!(
+                    name: "frame_rejected",
                     topic,
                     partition, offset, reason, left_out, "frame quarantined"
                 );
@@ -75,6 +77,7 @@ impl WaitingToAgree {
     /// Logs it.
     pub fn emit(&self) {
         info!(
+            name: "waiting_to_agree",
             pending = self.pending,
             "frames wait until {CLOCK_START} of their partition agree on the time; at the end of an input fewer are \
              counted (--exit-at-end)"
@@ -93,6 +96,7 @@ impl RejectsLeftOut {
     /// Logs it.
     pub fn emit(&self) {
         warn!(
+            name: "rejects_left_out",
             left_out = self.left_out,
             "more frames did not count; the ledger has them by reason"
         );
@@ -116,6 +120,7 @@ impl UnitMistaken {
             "before 1980"
         };
         warn!(
+            name: "unit_mistaken",
             "every ts so far is {what} as {}; they look like {}: set --ts-unit {}",
             read_as.plural(),
             looks_like.plural(),
@@ -139,7 +144,7 @@ impl Reading<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let (topic, partitions, backlog) = (self.topic, self.partitions, self.backlog);
-        info!(topic, partitions, backlog, "reading");
+        info!(name: "reading", topic, partitions, backlog, "reading");
     }
 }
 
@@ -153,7 +158,7 @@ pub struct Unreachable<'a> {
 impl Unreachable<'_> {
     /// Logs it.
     pub fn emit(&self) {
-        warn!("{}; trying again", self.why);
+        warn!(name: "unreachable", "{}; trying again", self.why);
     }
 }
 
@@ -164,7 +169,7 @@ pub struct ReachedAgain;
 impl ReachedAgain {
     /// Logs it.
     pub fn emit(&self) {
-        info!("the brokers answer again");
+        info!(name: "reached_again", "the brokers answer again");
     }
 }
 
@@ -184,6 +189,7 @@ impl Gap<'_> {
     pub fn emit(&self) {
         let (partition, expected, found) = (self.partition, self.expected, self.found);
         error!(
+            name: "gap",
             partition,
             expected,
             found,
@@ -209,6 +215,7 @@ impl PartitionAhead<'_> {
     pub fn emit(&self) {
         let (topic, partition, seconds) = (self.topic, self.partition, self.by_s);
         warn!(
+            name: "partition_ahead",
             topic,
             partition,
             seconds,
@@ -232,6 +239,7 @@ impl NotPutAside<'_> {
     pub fn emit(&self) {
         let (frames, why) = (self.frames, self.why);
         warn!(
+            name: "not_put_aside",
             frames,
             why, "frames could not be put aside; the ledger counts them all the same"
         );
@@ -250,6 +258,7 @@ impl OutputBehind {
     pub fn emit(&self) {
         let unpublished_finals = self.unpublished_finals;
         warn!(
+            name: "output_behind",
             unpublished_finals,
             "the output topics do not keep up; reading waits for them"
         );
@@ -270,6 +279,7 @@ impl StandingBy<'_> {
     pub fn emit(&self) {
         let (job, epoch) = (self.job, self.epoch);
         warn!(
+            name: "standing_by",
             job,
             epoch,
             "another instance of this job has published just now: standing by, counting but not publishing, until it \
@@ -285,7 +295,7 @@ pub struct TakingOver;
 impl TakingOver {
     /// Logs it.
     pub fn emit(&self) {
-        info!("the other instance is silent or has stopped: publishing from now on");
+        info!(name: "taking_over", "the other instance is silent or has stopped: publishing from now on");
     }
 }
 
@@ -297,6 +307,7 @@ impl ClaimWaits {
     /// Logs it.
     pub fn emit(&self) {
         warn!(
+            name: "claim_waits",
             "the brokers have not granted the right to publish alone yet; publishing waits. Their transactions need the topic              __transaction_state in working order (with one broker: transaction.state.log.replication.factor=1 and              transaction.state.log.min.isr=1); --exclusive false publishes without"
         );
     }
@@ -314,6 +325,7 @@ impl ClaimLost<'_> {
     pub fn emit(&self) {
         let why = self.why;
         warn!(
+            name: "claim_lost",
             why,
             "the brokers do not take this instance's records any more; publishing waits until it is clear whether \
              another one does it"
@@ -328,7 +340,7 @@ pub struct NothingSaved;
 impl NothingSaved {
     /// Logs it.
     pub fn emit(&self) {
-        info!("nothing is saved (--state): a restart reads the topic again from where --from says");
+        info!(name: "nothing_saved", "nothing is saved (--state): a restart reads the topic again from where --from says");
     }
 }
 
@@ -345,7 +357,7 @@ impl Resumed {
     /// Logs it.
     pub fn emit(&self) {
         let (partitions, lag) = (self.partitions, self.lag);
-        info!(partitions, lag, "going on from the saved state");
+        info!(name: "resumed", partitions, lag, "going on from the saved state");
     }
 }
 
@@ -369,6 +381,7 @@ impl FilesResumed {
             not_named,
         } = *self;
         info!(
+            name: "files_resumed",
             read_on,
             new, not_named, "going on in files from the saved state"
         );
@@ -391,6 +404,7 @@ impl FileRenamed<'_> {
     pub fn emit(&self) {
         let Self { old, new, lines } = *self;
         info!(
+            name: "file_renamed",
             old,
             new,
             lines,
@@ -413,6 +427,7 @@ impl FileGone<'_> {
     pub fn emit(&self) {
         let Self { name, aside_name } = *self;
         warn!(
+            name: "file_gone",
             name,
             aside_name,
             "another file has this name now; the old one is not among those that were named, and what it had more is not counted"
@@ -432,6 +447,7 @@ impl NoCopyKept<'_> {
     pub fn emit(&self) {
         let why = self.why;
         warn!(
+            name: "no_copy_kept",
             why,
             "no copy of the state was put aside; the state itself is well"
         );
@@ -449,7 +465,7 @@ impl StateNotWritten<'_> {
     /// Logs it.
     pub fn emit(&self) {
         let why = self.why;
-        warn!(why, "the state was not written; trying again, finals wait");
+        warn!(name: "state_not_written", why, "the state was not written; trying again, finals wait");
     }
 }
 
@@ -461,6 +477,7 @@ impl AsideBehind {
     /// Logs it.
     pub fn emit(&self) {
         warn!(
+            name: "aside_behind",
             "the topic for quarantined or rejected frames does not keep up; reading waits for it"
         );
     }
@@ -480,6 +497,7 @@ impl Undelivered<'_> {
     pub fn emit(&self) {
         let (why, left_out) = (self.why, self.left_out);
         warn!(
+            name: "undelivered",
             why,
             left_out, "a record was not delivered; it is tried again, or gives way to a newer one"
         );
@@ -503,21 +521,69 @@ impl Stopped {
         let (read, counted) = (self.read, self.counted);
         if self.unacknowledged {
             warn!(
+                name: "stopped",
                 read,
                 counted, "stopped; the output topics did not take the last records"
             );
         } else {
-            info!(read, counted, "stopped");
+            info!(name: "stopped", read, counted, "stopped");
         }
+    }
+}
+
+/// The HTTP server listens.
+#[derive(Debug)]
+pub struct Listening<'a> {
+    /// Where.
+    pub address: &'a str,
+    /// Whether a token is asked for.
+    pub wants_token: bool,
+}
+
+impl Listening<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (address, wants_token) = (self.address, self.wants_token);
+        info!(name: "listening", address, wants_token, "answering over HTTP");
+    }
+}
+
+/// The address for the HTTP server that nobody asked for is taken.
+#[derive(Debug)]
+pub struct AddressTaken<'a> {
+    /// Why, in the system's words.
+    pub why: &'a str,
+}
+
+impl AddressTaken<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        warn!(name: "address_taken", why, "the usual HTTP address is not to be had; taking a free one");
+    }
+}
+
+/// A question over HTTP could not be answered because something saved cannot be read.
+#[derive(Debug)]
+pub struct QuestionFailed<'a> {
+    /// Why.
+    pub why: &'a str,
+}
+
+impl QuestionFailed<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        error!(name: "question_failed", why, "a question could not be answered from what is saved");
     }
 }
 
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
-    warn!("{text}");
+    warn!(name: "caution", "{text}");
 }
 
 /// Something that was asked for with `-X debug=…`, and says more to the authors of the client library.
 pub fn detail(text: &str) {
-    info!("{text}");
+    info!(name: "detail", "{text}");
 }

@@ -1,10 +1,15 @@
-//! What happens, as log lines on standard error: one struct a happening, so that wording and fields have one place.
+//! What happens, as log lines on standard error and counters: one struct a happening, so that wording and fields have one
+//! place. And what is known of a running service at a moment, for whoever wants to know.
 
+pub mod board;
+pub mod counts;
+pub mod facts;
 pub mod failpoint;
 pub mod happenings;
 pub mod limiter;
 pub mod rejects;
 pub mod screen;
+pub mod trouble;
 
 use std::io::{self, IsTerminal};
 
@@ -35,6 +40,7 @@ pub fn init(format: Option<LogFormat>) {
     let is_kept = move || is_terminal && screen::is_taken();
     let _ = tracing_subscriber::registry()
         .with(LevelFilter::INFO)
+        .with(counts::Count)
         .with(written.with_filter(dynamic_filter_fn(move |_, _| !is_kept())))
         .with(screen::Keep.with_filter(dynamic_filter_fn(move |_, _| is_kept())))
         .try_init();

@@ -6,6 +6,7 @@ use super::keep::Saves;
 use super::pipeline::{Broken, Pipeline};
 use super::reporter::Intake;
 use super::set_aside::SetAside;
+use super::web::slip::{FromAdmission, Part, ShardSlip, Slip};
 use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex, Settled};
 use crate::engine::catalog::Ask;
 use crate::engine::clock::Quarantine;
@@ -295,6 +296,32 @@ impl Driver {
             (ask.trailing, ask.save) = (false, false);
             (self.gate)();
         }
+    }
+
+    /// Answers a question from outside, with the help of the shards where they are needed.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub(super) fn look(&mut self, slip: Slip) -> Result<(), Broken> {
+        let known = self.admission.look(&slip.select);
+        let look = Arc::new(known.look.clone());
+        let shards = if look.is_empty() {
+            0
+        } else {
+            self.pipeline.shards()
+        };
+        let first = FromAdmission {
+            known,
+            names: Arc::clone(&self.partitions),
+            shards,
+        };
+        let reply = slip.reply;
+        if reply.try_send(Part::Known(Box::new(first))).is_err() || shards == 0 {
+            // Whoever asked has left, or knows all there is.
+            return Ok(());
+        }
+        self.pipeline.look(&ShardSlip { look, reply })
     }
 
     /// Gives the pipeline back, to be finished.

@@ -9,6 +9,7 @@ use std::thread::{self, JoinHandle};
 use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
+use super::web::slip::{Part, ShardSlip};
 use super::worker::{Work, Worker};
 use crate::config::Counting;
 use crate::engine::barrier::{Answer, Barrier};
@@ -176,6 +177,34 @@ impl Pipeline {
         self.reports
             .send(ToReporter::Report(Box::new(report)))
             .map_err(|_| Broken)
+    }
+
+    /// Passes a question from outside on to all workers, behind all sightings.
+    ///
+    /// # Errors
+    ///
+    /// [`Broken`] when a thread has died; [`Self::finish`] tells why.
+    pub(super) fn look(&mut self, slip: &ShardSlip) -> Result<(), Broken> {
+        for shard in 0..self.router.shards() {
+            if self.router.has_sightings(shard) {
+                self.send_batch(shard)?;
+            }
+            match &mut self.owners[shard] {
+                Owner::Worker(work) => {
+                    work.send(Work::Look(slip.clone())).map_err(|_| Broken)?;
+                }
+                Owner::Here(owned, _) => {
+                    // There is room for it, unless whoever asked has left.
+                    let _ = slip.reply.try_send(Part::Seen(owned.look(&slip.look)));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// How many workers there are.
+    pub(super) fn shards(&self) -> usize {
+        self.router.shards()
     }
 
     /// Ends the workers, lets the reporter put out what it has until `deadline_ms` on its clock, and joins them all.

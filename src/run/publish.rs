@@ -8,6 +8,7 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 
 use super::keep::{Keeper, Saves};
 use super::reporter::{Intake, Publisher, Report};
+use super::teller::Teller;
 use super::turn::Turn;
 use super::{Stop, close_with_limit};
 use crate::engine::barrier::Answer;
@@ -15,7 +16,7 @@ use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::checkpoint::{Commit, SavedRecord};
 use crate::engine::report::forget::Forget;
 use crate::engine::report::issue::{Answered, IssueError, Issuer};
-use crate::engine::report::outbox::{Kind, Outbox};
+use crate::engine::report::outbox::{Kind, Outbox, Outgoing};
 use crate::engine::report::record::{ProcessRecord, Recorder};
 use crate::error::Failure;
 use crate::io::clock::Clock;
@@ -25,6 +26,7 @@ use crate::limits::{
     BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
     UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
 };
+use crate::observe::board::Board;
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
@@ -106,6 +108,8 @@ pub(super) struct ServicePublisher {
     failures: Limiter,
     hold_until_ms: u64,
     backoff_ms: u64,
+    /// `None` where nobody wants to know.
+    teller: Option<Teller>,
 }
 
 impl ServicePublisher {
@@ -129,7 +133,13 @@ impl ServicePublisher {
             failures: Limiter::default(),
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
+            teller: None,
         }
+    }
+
+    /// From now on, puts up on a board what is made and what becomes of it.
+    pub(super) fn tell(&mut self, board: Arc<Board>) {
+        self.teller = Some(Teller::new(board));
     }
 
     /// From now on finals are saved before they go out; these are saved already.
@@ -199,6 +209,7 @@ impl ServicePublisher {
                     }
                     self.outbox.acknowledge(delivery.ticket);
                     self.backoff_ms = BACKOFF_MIN_MS;
+                    self.teller.iter_mut().for_each(Teller::note_taken);
                 }
                 Err(why) => {
                     refused = true;
@@ -212,6 +223,10 @@ impl ServicePublisher {
                     }
                 }
             }
+        }
+        if let Some(teller) = &mut self.teller {
+            let is_saving = self.issuer.keeping().map(|k| k.is_under_way());
+            teller.note(&self.outbox, self.turn.stands_by(), is_saving, now_ms);
         }
         if refused {
             self.hold_until_ms = now_ms + self.backoff_ms;
@@ -255,7 +270,9 @@ impl Publisher for ServicePublisher {
             health,
             is_last: report.intake.stopped,
         };
-        let issued = self.issuer.issue(answered, &mut self.outbox, &mut |_| {});
+        let teller = self.teller.as_ref();
+        let mut note = |record: &Outgoing| teller.into_iter().for_each(|t| t.note_record(record));
+        let issued = self.issuer.issue(answered, &mut self.outbox, &mut note);
         let commit = issued.map_err(|error| match error {
             IssueError::Record(_) => Failure::Internal(error.to_string()),
             IssueError::State(why) => Failure::State(why),

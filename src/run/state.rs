@@ -55,19 +55,23 @@ fn print(found: &Value, format: StateFormat, out: &mut dyn Write) -> Result<(), 
 }
 
 /// A state that was read, and found to be one.
-struct Open {
-    inspected: Inspected,
-    loaded: Loaded,
-    audit: Audit,
-    precision: Precision,
-    calendar: Calendar,
-    shelf: Box<dyn Shelf>,
+pub(super) struct Open {
+    pub(super) inspected: Inspected,
+    pub(super) loaded: Loaded,
+    pub(super) audit: Audit,
+    pub(super) precision: Precision,
+    pub(super) calendar: Calendar,
+    pub(super) shelf: Box<dyn Shelf>,
     /// The windows that have a sketch.
-    sketched: BTreeSet<WindowId>,
+    pub(super) sketched: BTreeSet<WindowId>,
 }
 
 fn open(of: &StateDirectory) -> Result<Open, Failure> {
-    take_up(Inspected::open(&of.directory)?, &of.directory)
+    open_at(&of.directory)
+}
+
+pub(super) fn open_at(directory: &Path) -> Result<Open, Failure> {
+    take_up(Inspected::open(directory)?, directory)
 }
 
 /// Opens a state that nobody else may have meanwhile.

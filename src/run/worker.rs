@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::web::slip::{Part, ShardSlip};
 use crate::engine::barrier::{Answer, Question};
 use crate::engine::frame::Sighting;
 use crate::engine::shard::Shard;
@@ -11,6 +12,7 @@ use crate::engine::shard::Shard;
 pub(super) enum Work {
     Batch(Vec<Sighting>),
     Barrier(Arc<Question>),
+    Look(ShardSlip),
 }
 
 /// One shard, and the channels to it and from it.
@@ -56,6 +58,10 @@ impl Worker {
                 let _ = self.recycle.try_send(batch);
             }
             Some(Work::Barrier(question)) => self.shard.ask(&question),
+            Some(Work::Look(ShardSlip { look, reply })) => {
+                // There is room for it, unless whoever asked has left.
+                let _ = reply.try_send(Part::Seen(self.shard.look(&look)));
+            }
             None => {}
         }
         if !self.shard.is_busy() {

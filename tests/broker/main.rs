@@ -23,4 +23,5 @@ mod rivals;
 mod time;
 mod top;
 mod units;
+mod web;
 mod world;

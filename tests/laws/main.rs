@@ -15,6 +15,7 @@ mod clock_gaps;
 mod clock_model;
 mod dice;
 mod fold;
+mod look;
 mod merging;
 mod oracle;
 mod outbox;

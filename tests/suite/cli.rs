@@ -5,6 +5,7 @@ mod environment;
 mod files;
 mod going_on;
 mod help;
+mod http;
 mod inputs;
 mod kafka_options;
 mod merging;

@@ -9,6 +9,8 @@
 )]
 
 pub mod broker;
+pub mod browser;
+pub mod http;
 pub mod kafka;
 pub mod process;
 pub mod terminal;

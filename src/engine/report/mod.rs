@@ -1,5 +1,6 @@
 //! From joined answers to the records that are put out.
 
+pub mod answer;
 pub mod forget;
 pub mod issue;
 pub mod outbox;

@@ -410,11 +410,7 @@ impl Recorder {
             frames: facts.frames,
             late: facts.late,
             state,
-            closed_by: closed_by.map(|by| match by {
-                ClosedBy::EventTime => "event_time",
-                ClosedBy::Idle => "idle",
-                ClosedBy::End => "end",
-            }),
+            closed_by: closed_by.map(ClosedBy::name),
             complete: facts.complete,
             revision,
             seq,

@@ -60,6 +60,13 @@ impl Shard {
         (slice, self.take_answer())
     }
 
+    /// Does the rest of a pass in one go, and records what has waited for its end.
+    pub(super) fn finish_pass(&mut self) {
+        while self.trailing.is_busy() {
+            self.pass_on();
+        }
+    }
+
     fn pass_on(&mut self) -> Slice {
         let mut slice = self.trailing.step();
         if let Some(tallies) = slice.tallies.take() {

@@ -1,5 +1,6 @@
 //! Results on standard output: for people, as JSON lines, as CSV.
 
+pub mod answers;
 mod csv;
 mod json;
 mod table;

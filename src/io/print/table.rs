@@ -127,7 +127,7 @@ impl Printer for Table {
     }
 }
 
-fn grid<const N: usize>(header: [&str; N]) -> Grid {
+pub(super) fn grid<const N: usize>(header: [&str; N]) -> Grid {
     let mut grid = Grid::new();
     grid.load_style(NOTHING).set_header(header);
     for column in grid.column_iter_mut().skip(1) {
@@ -136,14 +136,14 @@ fn grid<const N: usize>(header: [&str; N]) -> Grid {
     grid
 }
 
-fn print(out: &mut dyn Write, grid: &Grid) -> io::Result<()> {
+pub(super) fn print(out: &mut dyn Write, grid: &Grid) -> io::Result<()> {
     for line in grid.lines() {
         writeln!(out, " {}", line.trim_end())?;
     }
     Ok(())
 }
 
-fn interval(lo: u64, hi: u64) -> String {
+pub(super) fn interval(lo: u64, hi: u64) -> String {
     if lo == hi {
         "exact".to_owned()
     } else {

@@ -47,6 +47,7 @@ impl Run<'_> {
                 self.look_for_quiet(&partitions, &asked);
                 self.take_in(&partitions, &asked.offsets)?;
                 self.driver.intake.lag = Some(self.lag(&partitions));
+                self.note_lags(&partitions);
                 Ok(())
             }
         }

@@ -1,6 +1,7 @@
 //! `headcount run`: from Kafka to Kafka, until told to stop.
 
 mod following;
+mod noticing;
 mod parts;
 mod state;
 
@@ -8,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use self::noticing::Noticing;
 use self::parts::{Parts, parts};
 use self::state::Saving;
 use super::driver::Driver;
@@ -59,7 +61,9 @@ pub fn run(
         saving,
         scout,
         unpublished,
+        web,
     } = parts(config, &clock, stop)?;
+    let noticing = Noticing::new(web, driver.admission.ledger(), clock.monotonic_ms());
     let mut service = Run {
         config,
         clock: &*clock,
@@ -69,6 +73,7 @@ pub fn run(
         driver,
         saving,
         scout,
+        noticing,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
         awake_ms: clock.monotonic_ms(),
@@ -114,6 +119,7 @@ struct Run<'a> {
     /// `None` where nothing is saved.
     saving: Option<Saving>,
     scout: Scout,
+    noticing: Noticing,
     quiet: Quiet,
     skew: Skew,
     /// When the loop last came round.
@@ -177,6 +183,7 @@ impl Run<'_> {
             if self
                 .tick_if_due()
                 .and_then(|()| self.save_if_due())
+                .and_then(|()| self.notice())
                 .is_err()
             {
                 return Ok(Ended::Broken);

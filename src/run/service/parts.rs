@@ -10,6 +10,7 @@ use super::super::scout::Scout;
 use super::super::set_aside::SetAside;
 use super::super::stdout_sink::StdoutSink;
 use super::super::turn::{Ears, Turn};
+use super::super::web::Web;
 use super::state::{Saving, begin};
 use crate::config::{OutputConfig, RunConfig};
 use crate::engine::checkpoint::keeping::Keeping;
@@ -23,6 +24,8 @@ use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
 use crate::io::source::kafka::KafkaSource;
+use crate::io::store::Store;
+use crate::observe::board::About;
 use crate::observe::happenings::NothingSaved;
 use crate::run::Stop;
 
@@ -33,6 +36,8 @@ pub(super) struct Parts {
     pub(super) saving: Option<Saving>,
     pub(super) scout: Scout,
     pub(super) unpublished: Unpublished,
+    /// `None` where nobody may ask over HTTP.
+    pub(super) web: Option<Web>,
 }
 
 /// Opens the state, starts the threads, and connects to the brokers.
@@ -48,6 +53,10 @@ pub(super) fn parts(
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
     let epochs = [epoch, begun.epoch];
     let mut publisher = publisher(config, &connection, clock, &unpublished, epochs)?;
+    let web = web(config, store.as_deref(), clock)?;
+    if let Some(web) = &web {
+        publisher.tell(Arc::clone(&web.board));
+    }
     if let Some(store) = store {
         let (is_new, clock) = (begun.epoch == 0, Arc::clone(clock));
         let keeping = Keeping::new(begun.book, store.shelf()?, epoch);
@@ -85,7 +94,28 @@ pub(super) fn parts(
         saving,
         scout: Scout::start(surveyor, connection, config.written_topics())?,
         unpublished,
+        web,
     })
+}
+
+fn web(
+    config: &RunConfig,
+    store: Option<&dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Web>, Failure> {
+    let Some(http) = &config.http else {
+        return Ok(None);
+    };
+    let counting = &config.counting;
+    let about = About {
+        job: config.job.clone(),
+        topic: config.topics.join(","),
+        tz: counting.rules.calendar.name().to_owned(),
+        precision: counting.precision.bits(),
+        every_ms: config.every_ms,
+    };
+    let shelf = store.map(Store::shelf).transpose()?;
+    Web::start(http, about, counting, shelf, clock).map(Some)
 }
 
 fn publisher(

@@ -6,7 +6,7 @@ use headcount::error::EXIT_SECOND_SIGNAL;
 
 use crate::support::process;
 
-const SUBCOMMANDS: [&str; 6] = ["run", "count", "generate", "replay", "top", "demo"];
+const SUBCOMMANDS: [&str; 7] = ["run", "count", "generate", "replay", "top", "query", "demo"];
 
 /// Widest line of help, whatever the terminal.
 const MAX_COLUMNS: usize = 110;
@@ -123,6 +123,7 @@ fn help_of_a_subcommand_explains_it_and_not_only_names_it() {
         ("generate", "Two determine the third"),
         ("replay", "all that is overdue goes out as fast as it can"),
         ("top", "it asks nothing of the service"),
+        ("query", "any other stretch up to the newest event time"),
         ("demo", "Needs nothing installed"),
     ] {
         let help = help(&[subcommand, "--help"], "110");

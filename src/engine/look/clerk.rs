@@ -1,0 +1,310 @@
+//! Answers questions: selects with the help of the admission, and does the counting out that is not the shards' work.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::{List, Listed, Piece, Seen, Select};
+use crate::engine::barrier::ClosedBy;
+use crate::engine::calendar::{Bounds, Calendar, WindowId};
+use crate::engine::look::Known;
+use crate::engine::report::answer::{
+    Moment, Stretch, USERS_SCHEMA, UsedWindow, UsersAnswer, WINDOWS_SCHEMA, WindowRow,
+    WindowsAnswer,
+};
+use crate::engine::sketch::estimate::{Tally, Users};
+use crate::engine::sketch::packed::Packer;
+use crate::engine::sketch::share::Share;
+use crate::engine::sketch::{Precision, canonical};
+use crate::limits::{LOOK_SKETCHES, SERIES_KNOWN_MAX};
+
+/// Why there is no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unanswered {
+    /// Not in time.
+    Late,
+    /// Nobody is there any more to ask.
+    Ended,
+    /// Nothing of what was asked for is kept.
+    NotKept,
+    /// It would take more windows than [`crate::limits::LOOK_WINDOWS_MAX`].
+    TooLong,
+    /// What is saved cannot be read, in words for the operator.
+    Damaged(String),
+}
+
+/// What came back for a question.
+#[derive(Debug, Clone)]
+pub struct Looked {
+    /// What the admission knew.
+    pub known: Known,
+    /// The partitions' names, by index.
+    pub names: Arc<[String]>,
+    /// What the shards had to say, by their pages.
+    pub seen: Vec<Seen>,
+}
+
+/// Whoever can be asked: a service through its channels, or a state at rest.
+pub trait Counted {
+    /// Asks.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    fn look(&mut self, select: Select) -> Result<Looked, Unanswered>;
+
+    /// The canonical bytes of a sketch that has left memory.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read.
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String>;
+}
+
+/// Answers questions about whoever is counted.
+pub struct Clerk<C> {
+    counted: C,
+    precision: Precision,
+    calendar: Calendar,
+    packer: Packer,
+    /// Windows whose users were counted out, with the frames that they had then: a window changes with its frames only.
+    known: BTreeMap<WindowId, (u64, Users)>,
+}
+
+impl<C: Counted> Clerk<C> {
+    /// A clerk; precision and calendar are those of what is counted.
+    pub fn new(counted: C, precision: Precision, calendar: Calendar) -> Self {
+        Self {
+            counted,
+            precision,
+            calendar,
+            packer: Packer::default(),
+            known: BTreeMap::new(),
+        }
+    }
+
+    /// Users of the trailing windows that are selected.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn trailing(&mut self, select: Select) -> Result<Vec<UsersAnswer>, Unanswered> {
+        let Looked { known, names, seen } = self.counted.look(select)?;
+        let starts = known.look.starts.iter().enumerate();
+        let answers = starts.map(|(i, start)| {
+            let mut tally = Tally::default();
+            seen.iter().for_each(|seen| tally.merge(&seen.trailing[i]));
+            let users = tally.users(self.precision);
+            // Before the first second of event time there is nothing.
+            let from = (start + 1).max(1);
+            let end = known.as_of.map(|at| i64::from(at) + 1);
+            let text = |second: i64| self.calendar.rfc3339(second);
+            UsersAnswer {
+                complete: known.complete_from.is_some_and(|since| from >= since),
+                from: end.map(|_| text(from)),
+                to: end.map(|end| text(end.max(from))),
+                ..self.users(users, &known, &names)
+            }
+        });
+        Ok(answers.collect())
+    }
+
+    /// Users of the calendar windows that cover a stretch.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn union(&mut self, stretch: Bounds) -> Result<UsersAnswer, Unanswered> {
+        let Looked { known, names, seen } = self.counted.look(Select::Cover(stretch))?;
+        if known.is_too_long {
+            return Err(Unanswered::TooLong);
+        }
+        let all_is_missing = |m: &Bounds| m.start <= stretch.start.max(1) && stretch.end <= m.end;
+        if known.missing.iter().any(all_is_missing) {
+            return Err(Unanswered::NotKept);
+        }
+        let ids: Vec<_> = known.windows.iter().map(|w| w.id).collect();
+        let mut tally = Tally::default();
+        for seen in seen {
+            self.unite(&ids, seen, &mut tally)?;
+        }
+        let text = |second: i64| self.calendar.rfc3339(second);
+        let from = ids
+            .first()
+            .map_or(stretch.start, |id| id.start.min(stretch.start));
+        let newest = known.as_of.map_or(stretch.end, |at| i64::from(at) + 1);
+        // Nothing behind the newest second was counted.
+        let end = stretch.end.min(newest.max(from));
+        let last = known.windows.iter().map(|w| w.end.min(newest)).max();
+        let to = last.map_or(end, |last| last.max(end));
+        let used = known.windows.iter().map(|w| UsedWindow {
+            window: w.id.period.name().to_owned(),
+            start: text(w.id.start),
+            end: text(w.end),
+        });
+        let missing = known.missing.iter().map(|m| Stretch {
+            from: text(m.start),
+            to: text(m.end),
+        });
+        let watermark = known.watermark.unwrap_or(i64::MIN);
+        Ok(UsersAnswer {
+            from: Some(text(from)),
+            to: Some(text(to)),
+            complete: known.missing.is_empty()
+                && known.complete_from.is_some_and(|since| from >= since),
+            closed: Some(to <= watermark && known.windows.iter().all(|w| w.end <= watermark)),
+            windows: Some(used.collect()),
+            missing: Some(missing.collect()),
+            ..self.users(tally.users(self.precision), &known, &names)
+        })
+    }
+
+    /// A series of windows.
+    ///
+    /// # Errors
+    ///
+    /// When there is no answer.
+    pub fn series(&mut self, list: List) -> Result<WindowsAnswer, Unanswered> {
+        let Looked { known, names, .. } = self.counted.look(Select::List(list))?;
+        let mut windows = known.windows.clone();
+        let is_known = |clerk: &Self, w: &Listed| {
+            clerk
+                .known
+                .get(&w.id)
+                .is_some_and(|(frames, _)| *frames == w.frames)
+        };
+        let unknown: Vec<_> = windows
+            .iter()
+            .filter(|w| !is_known(self, w))
+            .map(|w| w.id)
+            .collect();
+        let mut fresh = BTreeMap::new();
+        for ids in unknown.chunks(LOOK_SKETCHES) {
+            for (listed, users) in self.count_out(ids)? {
+                fresh.insert(listed.id, (listed, users));
+            }
+        }
+        // One that was forgotten since has no number any more.
+        windows.retain(|w| fresh.contains_key(&w.id) || is_known(self, w));
+        let rows = windows.iter().map(|w| match fresh.get(&w.id) {
+            Some((listed, users)) => self.row(listed, *users),
+            None => self.row(w, self.known[&w.id].1),
+        });
+        let answer = WindowsAnswer {
+            schema: WINDOWS_SCHEMA.to_owned(),
+            window: list.period.name().to_owned(),
+            windows: rows.collect(),
+            more: known.more.map(|start| self.calendar.rfc3339(start)),
+            moment: self.moment(&known, &names),
+        };
+        if self.known.len() + fresh.len() > SERIES_KNOWN_MAX {
+            self.known.clear();
+        }
+        let fresh = fresh.into_iter();
+        self.known
+            .extend(fresh.map(|(id, (listed, users))| (id, (listed.frames, users))));
+        Ok(answer)
+    }
+
+    /// The users of windows, with what is known of them at the same moment.
+    fn count_out(&mut self, ids: &[WindowId]) -> Result<Vec<(Listed, Users)>, Unanswered> {
+        let Looked { known, seen, .. } = self.counted.look(Select::Sketches(ids.to_vec()))?;
+        let mut tallies = vec![Tally::default(); known.windows.len()];
+        for Seen {
+            pages, sketches, ..
+        } in seen
+        {
+            for ((listed, piece), tally) in known.windows.iter().zip(sketches).zip(&mut tallies) {
+                match piece {
+                    Piece::Packed(packed) => self.packer.tally(&packed, tally),
+                    piece => self.open(listed.id, piece, &pages)?.tally(tally),
+                }
+            }
+        }
+        let users = tallies.iter().map(|tally| tally.users(self.precision));
+        Ok(known.windows.into_iter().zip(users).collect())
+    }
+
+    /// Adds the union of a shard's parts of some sketches to a tally.
+    fn unite(&mut self, ids: &[WindowId], seen: Seen, tally: &mut Tally) -> Result<(), Unanswered> {
+        let Seen {
+            pages, sketches, ..
+        } = seen;
+        let mut all = Share::new(self.precision, pages.clone());
+        for (id, piece) in ids.iter().zip(sketches) {
+            let share = self.open(*id, piece, &pages)?;
+            all.merge(&share);
+        }
+        all.tally(tally);
+        Ok(())
+    }
+
+    fn open(
+        &mut self,
+        id: WindowId,
+        piece: Piece,
+        pages: &std::ops::Range<usize>,
+    ) -> Result<Share, Unanswered> {
+        let damaged = |why: String| Unanswered::Damaged(why);
+        match piece {
+            Piece::Nobody => Ok(Share::new(self.precision, pages.clone())),
+            Piece::Open(share) => Ok(share),
+            Piece::Packed(packed) => Ok(self.packer.unpack(packed)),
+            Piece::Shelved => {
+                let whole = self.counted.fetch(id).map_err(damaged)?;
+                let place = canonical::locate(self.precision, &whole, pages.clone());
+                let place = place.map_err(|why| damaged(why.to_string()))?;
+                canonical::read_share(self.precision, pages.clone(), &whole[place])
+                    .map_err(|why| damaged(why.to_string()))
+            }
+        }
+    }
+
+    fn row(&self, listed: &Listed, users: Users) -> WindowRow {
+        let Listed { id, end, .. } = *listed;
+        let (state, closed_by, revision) = match listed.last_word {
+            None => ("provisional", None, None),
+            Some((by, 0)) => ("final", Some(by), Some(0)),
+            Some((by, revision)) => ("revised", Some(by), Some(revision)),
+        };
+        WindowRow {
+            start: self.calendar.rfc3339(id.start),
+            end: self.calendar.rfc3339(end),
+            users: users.users,
+            lo: users.lo,
+            hi: users.hi,
+            frames: listed.frames,
+            late: listed.late,
+            state: state.to_owned(),
+            closed_by: closed_by.map(|by: ClosedBy| by.name().to_owned()),
+            complete: listed.complete,
+            revision,
+        }
+    }
+
+    fn users(&self, users: Users, known: &Known, names: &[String]) -> UsersAnswer {
+        UsersAnswer {
+            schema: USERS_SCHEMA.to_owned(),
+            users: users.users,
+            lo: users.lo,
+            hi: users.hi,
+            from: None,
+            to: None,
+            complete: false,
+            closed: None,
+            windows: None,
+            missing: None,
+            moment: self.moment(known, names),
+        }
+    }
+
+    fn moment(&self, known: &Known, names: &[String]) -> Moment {
+        let offsets = names.iter().cloned().zip(known.offsets.iter().copied());
+        Moment {
+            as_of: known.as_of,
+            since: known.since,
+            watermark: known.watermark,
+            tz: self.calendar.name().to_owned(),
+            offsets: offsets.collect(),
+        }
+    }
+}

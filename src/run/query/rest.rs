@@ -1,0 +1,133 @@
+//! Answers from a state at rest, or from what a running service last saved.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::{Value, json};
+
+use super::super::state::{Open, open_at};
+use super::{Answered, Asked, unanswered};
+use crate::engine::admit::Admission;
+use crate::engine::calendar::{Bounds, WindowId};
+use crate::engine::checkpoint::codec::Damaged;
+use crate::engine::look::Select;
+use crate::engine::look::clerk::{Clerk, Counted, Looked, Unanswered};
+use crate::engine::report::answer::UsersAnswer;
+use crate::engine::shard::{Shard, Shelf};
+use crate::error::Failure;
+use crate::io::http::parameters::Question;
+use crate::io::print::answers::Trailing;
+use crate::limits::PAGES;
+
+/// A state that can be asked.
+struct AtRest {
+    admission: Admission,
+    shard: Shard,
+    shelf: Box<dyn Shelf>,
+    names: Arc<[String]>,
+}
+
+impl Counted for AtRest {
+    fn look(&mut self, select: Select) -> Result<Looked, Unanswered> {
+        let known = self.admission.look(&select);
+        let seen = vec![self.shard.look(&known.look)];
+        let names = Arc::clone(&self.names);
+        Ok(Looked { known, names, seen })
+    }
+
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String> {
+        self.shelf.fetch(id)
+    }
+}
+
+pub(super) fn answer(directory: &Path, asked: &Asked) -> Result<Answered, Failure> {
+    let mut clerk = clerk(open_at(directory)?)?;
+    let answered = match asked {
+        Asked::Trailing => {
+            let six = clerk.trailing(Select::Trailing).map_err(unanswered)?;
+            let trailing = Trailing::of_answers(&six);
+            let json = as_json(&six);
+            Ok(Answered::Trailing(trailing, json))
+        }
+        Asked::Users(Question::Union(start, end), _) => {
+            let stretch = Bounds {
+                start: *start,
+                end: *end,
+            };
+            clerk.union(stretch).map(Answered::Users)
+        }
+        Asked::Users(question, _) | Asked::Windows(question, _) => {
+            match (*question, question.list()) {
+                (_, Some(list)) => clerk.series(list).map(Answered::Windows),
+                (Question::Last(seconds), _) => one(&mut clerk, Select::Last(seconds)),
+                (Question::Since(second), _) => one(&mut clerk, Select::Since(second)),
+                _ => Err(Unanswered::Ended),
+            }
+        }
+    };
+    answered.map_err(unanswered)
+}
+
+fn one(clerk: &mut Clerk<AtRest>, select: Select) -> Result<Answered, Unanswered> {
+    let answer = clerk.trailing(select)?.into_iter().next();
+    answer.map(Answered::Users).ok_or(Unanswered::Ended)
+}
+
+fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
+    let Open {
+        inspected,
+        loaded,
+        audit,
+        precision,
+        calendar,
+        shelf,
+        sketched,
+    } = of;
+    let damaged = |why: Damaged| Failure::State(why.to_string());
+    let mut shard = Shard::new(precision, 0..PAGES, calendar.clone());
+    for id in sketched {
+        shard.restore_window(id).map_err(damaged)?;
+    }
+    for stretch in &loaded.stretches {
+        shard.restore_stretch(stretch).map_err(damaged)?;
+    }
+    // As a service with one topic calls its partitions in records.
+    let has_one_topic = inspected
+        .identity("topic")
+        .is_some_and(|topic| !topic.contains(','));
+    let names = loaded
+        .names
+        .iter()
+        .map(|place| match place.rsplit_once('/') {
+            Some((_, number)) if has_one_topic => number.to_owned(),
+            Some((topic, number)) => format!("{topic}:{number}"),
+            None => place.clone(),
+        });
+    let at_rest = AtRest {
+        admission: audit.admission,
+        shard,
+        shelf,
+        names: names.collect(),
+    };
+    Ok(Clerk::new(at_rest, precision, calendar))
+}
+
+/// The fields that a tick has too, under the same names.
+fn as_json(six: &[UsersAnswer]) -> Value {
+    let mut json = json!({});
+    let mut intervals = json!({});
+    for (name, answer) in Trailing::NAMES.iter().zip(six) {
+        json[format!("users_last_{name}")] = answer.users.into();
+        intervals[format!("last_{name}")] = json!([answer.lo, answer.hi]);
+    }
+    if let Some(first) = six.first() {
+        let moment = &first.moment;
+        json["as_of"] = moment.as_of.into();
+        json["since"] = moment.since.into();
+        json["watermark"] = moment.watermark.into();
+        json["intervals"] = intervals;
+        json["tz"] = moment.tz.clone().into();
+        json["source"] = json!({"offsets": moment.offsets});
+    }
+    json
+}

@@ -1,0 +1,364 @@
+//! Questions from outside: the answers are those of sets, for any number of workers, and whatever has been packed.
+
+use super::dice::Dice;
+use headcount::engine::admit::{Admission, Admitted, Arrival, Rules};
+use headcount::engine::calendar::{Bounds, Calendar, Period, WindowId};
+use headcount::engine::catalog::{Ask, Emission};
+use headcount::engine::clock::ClockRules;
+use headcount::engine::frame::{UserHash, Verdict};
+use headcount::engine::look::clerk::{Clerk, Counted, Looked, Unanswered};
+use headcount::engine::look::cover::{Cover, cover};
+use headcount::engine::look::{List, Select};
+use headcount::engine::report::answer::UsersAnswer;
+use headcount::engine::shard::Shard;
+use headcount::engine::sketch::Precision;
+use headcount::engine::sketch::estimate::Tally;
+use headcount::engine::sketch::share::Share;
+use jiff::tz::TimeZone;
+use std::collections::BTreeSet;
+
+/// Thursday, 1 January 2026, 12:00 UTC.
+const NOON: u32 = 1_767_268_800;
+
+struct Counting {
+    admission: Admission,
+    shards: Vec<Shard>,
+    ranges: Vec<std::ops::Range<usize>>,
+    precision: Precision,
+}
+
+impl Counting {
+    fn new(
+        precision: Precision,
+        workers: usize,
+        calendar: &Calendar,
+        retention_s: [i64; 6],
+    ) -> Counting {
+        let mut admission = Admission::new(Rules {
+            calendar: calendar.clone(),
+            clock: ClockRules {
+                lateness_s: 5,
+                max_lateness_s: u32::MAX,
+                max_jump_s: u32::MAX,
+            },
+            retention_s,
+            emission: Emission::Live,
+            periods: Period::all_bits(),
+        });
+        admission.add_partition(0, true);
+        let ranges = headcount::engine::route::page_ranges(workers);
+        let shard =
+            |pages: &std::ops::Range<usize>| Shard::new(precision, pages.clone(), calendar.clone());
+        Counting {
+            admission,
+            shards: ranges.iter().map(shard).collect(),
+            ranges,
+            precision,
+        }
+    }
+
+    fn see(&mut self, offset: i64, user: u64, ts: u32) {
+        let hash = UserHash::of(&user.to_le_bytes());
+        let arrival = Arrival {
+            partition: 0,
+            offset,
+            appended: None,
+        };
+        let Admitted::Counted(sighting) = self.admission.admit(arrival, Verdict::Seen(hash, ts))
+        else {
+            panic!("every frame is believed at once");
+        };
+        let page = self.precision.place(hash).page;
+        let shard = self
+            .ranges
+            .iter()
+            .position(|pages| pages.contains(&page))
+            .expect("a shard");
+        self.shards[shard].record(&[sighting]);
+    }
+
+    /// Closes, packs and forgets what is due.
+    fn tick(&mut self) {
+        loop {
+            let barrier = self.admission.barrier(Ask {
+                trailing: true,
+                changed: true,
+                ..Ask::default()
+            });
+            self.shards
+                .iter_mut()
+                .for_each(|shard| drop(shard.answer(&barrier.question)));
+            if !barrier.more {
+                return;
+            }
+        }
+    }
+}
+
+impl Counted for Counting {
+    fn look(&mut self, select: Select) -> Result<Looked, Unanswered> {
+        let known = self.admission.look(&select);
+        let seen = self
+            .shards
+            .iter_mut()
+            .map(|shard| shard.look(&known.look))
+            .collect();
+        Ok(Looked {
+            known,
+            names: ["0".to_owned()].into(),
+            seen,
+        })
+    }
+
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String> {
+        Err(format!("{id:?} was never put away"))
+    }
+}
+
+fn second(time: &Option<String>) -> i64 {
+    let at: jiff::Timestamp = time.as_ref().expect("a time").parse().expect("RFC 3339");
+    at.as_second()
+}
+
+fn check_series(clerk: &mut Clerk<Counting>, users: &dyn Fn(i64, i64) -> u64) {
+    let within = Bounds {
+        start: 0,
+        end: i64::MAX,
+    };
+    for period in Period::ALL {
+        let list = List {
+            period,
+            within,
+            limit: 1_000,
+            newest: true,
+        };
+        let series = clerk.series(list).unwrap();
+        for row in &series.windows {
+            let bounds = [&row.start, &row.end].map(|time| second(&Some(time.clone())));
+            assert_eq!(row.users, users(bounds[0], bounds[1]), "{row:?}");
+        }
+        let again = clerk.series(list).unwrap();
+        assert_eq!(series, again, "what is remembered is the same");
+    }
+}
+
+#[test]
+fn answers_are_those_of_sets_for_any_number_of_workers() {
+    let calendar = Calendar::new(TimeZone::get("Europe/Zurich").unwrap(), "Europe/Zurich");
+    for seed in 0..12 {
+        let mut dice = Dice::new(seed);
+        let span: usize = [600, 7_200, 200_000][seed as usize % 3];
+        let frames: Vec<(u64, u32)> = (0..1_500)
+            .map(|i| {
+                (
+                    dice.below(400) as u64,
+                    NOON + (i * span / 1_500) as u32 + dice.below(4) as u32,
+                )
+            })
+            .collect();
+        let users = |from: i64, to: i64| {
+            let seen = frames
+                .iter()
+                .filter(|(_, ts)| (from..to).contains(&i64::from(*ts)));
+            seen.map(|(user, _)| user).collect::<BTreeSet<_>>().len() as u64
+        };
+        let newest = i64::from(frames.iter().map(|(_, ts)| *ts).max().unwrap());
+        let mut answers: Vec<Vec<UsersAnswer>> = Vec::new();
+        for workers in [1, 2, 5] {
+            let mut counting =
+                Counting::new(Precision::default(), workers, &calendar, [1 << 40; 6]);
+            for (i, (user, ts)) in frames.iter().enumerate() {
+                counting.see(i as i64, *user, *ts);
+                if i % 200 == 0 {
+                    counting.tick();
+                }
+            }
+            let mut clerk = Clerk::new(counting, Precision::default(), calendar.clone());
+            let mut dice = Dice::new(seed);
+            let mut given = Vec::new();
+            for _ in 0..20 {
+                let seconds = 1 + dice.below(2 * span) as u32;
+                let answer = clerk.trailing(Select::Last(seconds)).unwrap().remove(0);
+                assert_eq!(
+                    answer.users,
+                    users(newest + 1 - i64::from(seconds), newest + 1)
+                );
+                given.push(answer);
+                let from = i64::from(NOON) + dice.below(span) as i64 - 100;
+                let answer = clerk.trailing(Select::Since(from)).unwrap().remove(0);
+                assert_eq!(answer.users, users(from, newest + 1));
+                given.push(answer);
+                let stretch = Bounds {
+                    start: from,
+                    end: from + 1 + dice.below(span) as i64,
+                };
+                let answer = clerk.union(stretch).unwrap();
+                let (first, last) = (second(&answer.from), second(&answer.to));
+                assert!(
+                    first <= from && last >= stretch.end.min(newest + 1),
+                    "{answer:?}"
+                );
+                assert_eq!(answer.users, users(first, last), "{stretch:?} {answer:?}");
+                given.push(answer);
+            }
+            check_series(&mut clerk, &users);
+            answers.push(given);
+        }
+        assert_eq!(answers[0], answers[1]);
+        assert_eq!(answers[0], answers[2]);
+    }
+}
+
+/// Where numbers are estimates, a union is bit for bit what one sketch of all its users would say.
+#[test]
+fn a_union_is_the_sketch_of_the_union() {
+    let precision = Precision::new(12).unwrap();
+    let calendar = Calendar::utc();
+    let mut counting = Counting::new(precision, 3, &calendar, [1 << 40; 6]);
+    let mut dice = Dice::new(7);
+    let frames: Vec<(u64, u32)> = (0..60_000)
+        .map(|i| (dice.below(30_000) as u64, NOON + i / 4))
+        .collect();
+    for (i, (user, ts)) in frames.iter().enumerate() {
+        counting.see(i as i64, *user, *ts);
+        if i % 5_000 == 0 {
+            counting.tick();
+        }
+    }
+    let mut clerk = Clerk::new(counting, precision, calendar);
+    for (from, to) in [(0, 3_600), (1_800, 9_000), (60, 120), (90, 14_000)] {
+        let stretch = Bounds {
+            start: i64::from(NOON + from),
+            end: i64::from(NOON + to),
+        };
+        let answer = clerk.union(stretch).unwrap();
+        let (first, last) = (second(&answer.from), second(&answer.to));
+        let mut all = Share::new(precision, 0..256);
+        for (user, ts) in &frames {
+            if (first..last).contains(&i64::from(*ts)) {
+                all.insert(UserHash::of(&user.to_le_bytes()));
+            }
+        }
+        let mut tally = Tally::default();
+        all.tally(&mut tally);
+        let users = tally.users(precision);
+        assert_eq!(
+            (answer.users, answer.lo, answer.hi),
+            (users.users, users.lo, users.hi)
+        );
+        assert!(!users.is_exact());
+    }
+}
+
+#[test]
+fn one_trailing_window_is_counted_as_six_are() {
+    let precision = Precision::default();
+    let calendar = Calendar::utc();
+    let mut counting = Counting::new(precision, 2, &calendar, [1 << 40; 6]);
+    let mut dice = Dice::new(3);
+    for i in 0..40_000u32 {
+        counting.see(i.into(), dice.below(30_000) as u64, NOON + i);
+    }
+    let starts = calendar.trailing(NOON + 39_999);
+    let mut clerk = Clerk::new(counting, precision, calendar);
+    let six = clerk.trailing(Select::Trailing).unwrap();
+    for (answer, start) in six.iter().zip(starts) {
+        let one = clerk.trailing(Select::Since(start + 1)).unwrap().remove(0);
+        assert_eq!(
+            (one.users, one.lo, one.hi),
+            (answer.users, answer.lo, answer.hi)
+        );
+    }
+    assert!(six.iter().any(|answer| answer.lo != answer.hi));
+    assert!(six.iter().any(|answer| answer.lo == answer.hi));
+}
+
+/// A window that reaches over an end is there because no shorter one is kept that holds the same second.
+fn check_ends(
+    calendar: &Calendar,
+    stretch: Bounds,
+    kept_from: i64,
+    found: &Cover,
+    is_kept: &dyn Fn(Period, Bounds) -> bool,
+) {
+    for (id, end) in &found.windows {
+        let window = Bounds {
+            start: id.start,
+            end: *end,
+        };
+        assert!(is_kept(id.period, window), "{id:?}");
+        let inside = stretch.start <= window.start && window.end <= stretch.end;
+        if inside {
+            continue;
+        }
+        let held = stretch
+            .start
+            .max(window.start)
+            .max(kept_from.min(stretch.end - 1));
+        let shorter = Period::ALL.into_iter().take_while(|p| *p != id.period);
+        for period in shorter {
+            let other = calendar.window(period, held as u32);
+            assert!(
+                !is_kept(period, other),
+                "{id:?} although {period:?} {other:?} is kept: {stretch:?}"
+            );
+        }
+    }
+}
+
+/// A cover covers, with windows that are kept, none in another; it reaches over the ends no further than it must.
+#[test]
+fn a_cover_is_whole_and_tight() {
+    for zone in ["UTC", "Europe/Zurich", "America/St_Johns"] {
+        let calendar = Calendar::new(TimeZone::get(zone).unwrap(), zone);
+        let mut dice = Dice::new(11);
+        for round in 0..400 {
+            let now = 1_700_000_000 + dice.below(100_000_000) as i64;
+            let retention_s: Vec<i64> = (0..6)
+                .map(|_| [0, 3_600, 86_400, 30 * 86_400, 1_000 * 86_400][dice.below(5)])
+                .collect();
+            let is_kept =
+                |period: Period, window: Bounds| window.end + retention_s[period as usize] > now;
+            let kept_from = now - retention_s.iter().max().unwrap();
+            let span: usize = [100, 5_000, 200_000, 40_000_000][round % 4];
+            let start = now - dice.below(2 * span) as i64;
+            let stretch = Bounds {
+                start,
+                end: start + 1 + dice.below(span) as i64,
+            };
+            let Some(found) = cover(&calendar, stretch, kept_from, &is_kept) else {
+                // Where only minutes are kept, a year takes half a million of them.
+                assert!(span >= 200_000, "{stretch:?} takes few windows");
+                continue;
+            };
+            let holds = |second: i64| {
+                found
+                    .windows
+                    .iter()
+                    .filter(|(id, end)| (id.start..*end).contains(&second))
+                    .count()
+            };
+            let is_missing = |second: i64| found.missing.iter().any(|m| m.contains(second));
+            let ends = found
+                .windows
+                .iter()
+                .flat_map(|(id, end)| [id.start, end - 1, *end]);
+            for second in ends
+                .chain([stretch.start, stretch.end - 1])
+                .filter(|s| stretch.contains(*s))
+            {
+                let reached = (holds(second) > 0, is_missing(second));
+                assert!(
+                    matches!(reached, (true, false) | (false, true)),
+                    "{second} in {stretch:?}: {found:?}"
+                );
+                assert_eq!(
+                    reached.1,
+                    second < kept_from && holds(second) == 0,
+                    "{second}: {found:?}"
+                );
+            }
+            check_ends(&calendar, stretch, kept_from, &found, &is_kept);
+        }
+    }
+}
