@@ -151,6 +151,12 @@ pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
 pub const SURVEY_MIN_MS: u64 = 1_000;
 /// See [`SURVEY_MIN_MS`].
 pub const SURVEY_MAX_MS: u64 = 30_000;
+/// One of so many surveys asks for the topics' ids too.
+pub const SURVEYS_PER_TOPIC_ID: u64 = 8;
+/// Longest wait for a topic's id, in milliseconds.
+pub const TOPIC_ID_TIMEOUT_MS: u64 = 2_000;
+/// After so many waits in vain one after the other nobody asks for ids any more: the brokers do not tell them.
+pub const TOPIC_ID_TRIES_MAX: u32 = 3;
 /// How long before a tick the brokers are asked for the lag that it tells, in milliseconds.
 pub const SURVEY_BEFORE_TICK_MS: u64 = 200;
 /// Longest wait for what a topic without a tick looks like, in milliseconds.

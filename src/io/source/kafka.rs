@@ -20,7 +20,9 @@ use crate::engine::admit::PartitionIndex;
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::io::kafka_client::{Connection, Voice};
-use crate::limits::SURVEY_TIMEOUT_MS;
+use crate::limits::{
+    SURVEY_TIMEOUT_MS, SURVEYS_PER_TOPIC_ID, TOPIC_ID_TIMEOUT_MS, TOPIC_ID_TRIES_MAX,
+};
 use crate::observe::happenings::caution;
 
 type Client = BaseConsumer<Voice>;
@@ -32,7 +34,7 @@ pub struct Surveyed {
     pub topic: usize,
     /// Its number.
     pub partition: i32,
-    /// The topic's id, where the brokers tell it: a topic that was made anew under the same name has another one.
+    /// The topic's id, where it was asked for and the brokers tell it: a topic that was made anew under the same name has another one.
     pub topic_id: Option<u128>,
     /// The first offset that is still there.
     pub low: i64,
@@ -49,20 +51,61 @@ pub struct Surveyor {
     topics: Vec<String>,
     clients: Vec<Arc<Client>>,
     from: From,
+    /// Surveys so far.
+    surveys: u64,
+    /// Whether the first one asks for the topics' ids too.
+    asks_ids_at_once: bool,
+    /// How often in a row there was no answer about an id.
+    ids_missed: u32,
 }
 
 impl Surveyor {
+    /// From the first survey on, not only later, the topics' ids are asked for: where a state is taken up, it knows them.
+    pub fn ask_ids_at_once(&mut self) {
+        self.asks_ids_at_once = true;
+    }
+
+    /// Whether this survey asks for ids. Brokers that do not tell are not asked for ever: each time costs its time.
+    fn asks_ids(&self) -> bool {
+        let is_due = match self.surveys {
+            0 => self.asks_ids_at_once,
+            later => later % SURVEYS_PER_TOPIC_ID == 1,
+        };
+        is_due && self.ids_missed < TOPIC_ID_TRIES_MAX
+    }
+
     /// All partitions of all topics.
     ///
     /// # Errors
     ///
     /// One sentence about what is out of reach.
-    pub fn survey(&self) -> Result<Vec<Surveyed>, String> {
+    pub fn survey(&mut self) -> Result<Vec<Surveyed>, String> {
         let mut all = Vec::new();
         for (topic, client) in self.clients.iter().enumerate() {
             self.survey_topic(topic, client, &mut all)?;
         }
+        // Last, so that the offsets need not wait for it.
+        if self.asks_ids() {
+            self.name_topics(&mut all);
+        }
+        self.surveys += 1;
         Ok(all)
+    }
+
+    /// Adds the topics' ids, where the brokers tell them: whoever must not know is asked for offsets all the same, and these
+    /// may tell too.
+    fn name_topics(&mut self, all: &mut [Surveyed]) {
+        let timeout = Duration::from_millis(TOPIC_ID_TIMEOUT_MS);
+        for (topic, name) in self.topics.iter().enumerate() {
+            let asked = topic_id::topic_id(self.clients[topic].client(), name, timeout);
+            let Ok(id) = asked else {
+                self.ids_missed += 1;
+                return;
+            };
+            let own = all.iter_mut().filter(|surveyed| surveyed.topic == topic);
+            own.for_each(|surveyed| surveyed.topic_id = id);
+        }
+        self.ids_missed = 0;
     }
 
     fn survey_topic(
@@ -85,8 +128,6 @@ impl Surveyor {
         if described.partitions().is_empty() {
             return Err(format!("topic '{name}' does not exist (yet)"));
         }
-        // Whoever must not know it, or does not answer here, is asked for offsets all the same: these may tell too.
-        let topic_id = topic_id::topic_id(client.client(), name, timeout).unwrap_or(None);
         let numbers: Vec<i32> = described.partitions().iter().map(|p| p.id()).collect();
         let ask = |at| offsets(client, name, &numbers, at);
         let lows = ask(Offset::Beginning)?;
@@ -111,7 +152,7 @@ impl Surveyor {
             all.push(Surveyed {
                 topic,
                 partition,
-                topic_id,
+                topic_id: None,
                 low,
                 high,
                 start,
@@ -255,6 +296,9 @@ impl KafkaSource {
             topics: topics.to_vec(),
             clients,
             from,
+            surveys: 0,
+            asks_ids_at_once: false,
+            ids_missed: 0,
         };
         Ok((source, surveyor))
     }

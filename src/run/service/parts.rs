@@ -63,8 +63,11 @@ pub(super) fn parts(
         let keeper = Keeper::start(store, is_new, saves.clone(), clock)?;
         publisher.keep(keeping, keeper, begun.records);
     }
-    let (source, surveyor) =
+    let (source, mut surveyor) =
         KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;
+    if config.state.is_some() {
+        surveyor.ask_ids_at_once();
+    }
     let counting = &config.counting;
     let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
     let gate = {
