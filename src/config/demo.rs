@@ -103,6 +103,7 @@ impl DemoConfig {
                 // The mock cluster answers a fetch that found nothing when its time is over, whatever comes meanwhile.
                 properties: vec![("fetch.wait.max.ms".to_owned(), "10".to_owned())],
             },
+            consumers: 1,
             topics: vec![self.topic.clone()],
             output: OutputConfig::Topics {
                 stats: self.stats.clone(),

@@ -127,8 +127,26 @@ impl Driver {
         arrival: Arrival,
         payload: Option<&[u8]>,
     ) -> Result<(Verdict, Admitted), Broken> {
-        self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
+        let bytes = payload.map_or(0, <[u8]>::len);
+        self.take(arrival, verdict, bytes, payload)
+            .map(|admitted| (verdict, admitted))
+    }
+
+    /// Takes one frame of so many bytes that is decoded already; `payload` is needed only where [`SetAside::keeps`] says
+    /// so. Returns what became of it at once.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub fn take(
+        &mut self,
+        arrival: Arrival,
+        verdict: Verdict,
+        bytes: usize,
+        payload: Option<&[u8]>,
+    ) -> Result<Admitted, Broken> {
+        self.intake.read_bytes += bytes as u64;
         let admitted = self.admission.admit(arrival, verdict);
         if !matches!(admitted, Admitted::Counted(_)) {
             let clock = self.admission.clock(arrival.partition);
@@ -147,7 +165,7 @@ impl Driver {
         if self.admission.housekeeping_is_due() {
             self.barrier(Ask::default())?;
         }
-        Ok((verdict, admitted))
+        Ok(admitted)
     }
 
     /// Takes note that a partition will deliver nothing more.

@@ -1,8 +1,10 @@
 //! The wiring: the only threads and channels. What they carry is decided in `engine`, where it goes in `io`.
 
+mod consuming;
 pub mod count;
 pub mod demo;
 pub mod driver;
+mod gather;
 mod keep;
 pub mod pipeline;
 mod progress;

@@ -107,12 +107,10 @@ impl Run<'_> {
         let (new, known): (Vec<_>, Vec<_>) = partitions
             .iter()
             .partition(|p| self.source.index(p.topic, p.partition).is_none());
-        let topics = 0..self.config.topics.len();
-        let lost: Vec<_> = topics
-            .map(|topic| self.source.take_lost_place(topic))
-            .collect();
         for surveyed in known {
-            self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
+            let index = self.source.index(surveyed.topic, surveyed.partition);
+            let lost = index.is_some_and(|index| self.source.take_lost_place(index));
+            self.go_on(surveyed, offsets_when_asked, lost)?;
         }
         // Those that a state knows are not new, and what it does not know appeared since.
         let is_first = self.driver.partitions().is_empty();

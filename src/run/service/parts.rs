@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::super::consuming::Consuming;
 use super::super::driver::Driver;
 use super::super::keep::{Keeper, Saves};
 use super::super::pipeline::Pipeline;
@@ -21,13 +22,13 @@ use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
-use crate::io::source::kafka::KafkaSource;
+use crate::io::source::kafka::{Consumers, consumers};
 use crate::observe::happenings::NothingSaved;
 use crate::run::Stop;
 
 /// What the consumer loop works with.
 pub(super) struct Parts {
-    pub(super) source: KafkaSource,
+    pub(super) source: Consuming,
     pub(super) driver: Driver,
     pub(super) saving: Option<Saving>,
     pub(super) scout: Scout,
@@ -52,8 +53,17 @@ pub(super) fn parts(
         let keeper = Keeper::start(store, begun.book, epoch, is_new, saves.clone(), clock)?;
         publisher.keep(keeper, begun.records);
     }
-    let (source, surveyor) =
-        KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;
+    let Consumers {
+        readers,
+        partitions,
+        surveyor,
+    } = consumers(
+        &connection,
+        &config.group,
+        &config.topics,
+        config.from,
+        config.consumers,
+    )?;
     let counting = &config.counting;
     let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
     let gate = {
@@ -66,6 +76,7 @@ pub(super) fn parts(
         aside(config.quarantine_topic.as_ref(), &connection)?,
     );
     let fields = counting.fields.clone();
+    let source = Consuming::start(readers, partitions, &fields, aside.keeps())?;
     let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
     if config.until.is_some() {
         driver.leave_waiting();

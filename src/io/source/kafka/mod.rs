@@ -1,0 +1,152 @@
+//! Frames from Kafka topics: all partitions are assigned to this process, from offsets of our own, each to one of its
+//! consumers.
+
+mod reader;
+mod surveyor;
+mod tap;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+use rdkafka::consumer::{CommitMode, Consumer};
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
+
+pub use self::reader::{Noticed, Order, Reader};
+pub use self::surveyor::{Surveyed, Surveyor};
+use self::tap::Client;
+use crate::config::From;
+use crate::engine::admit::PartitionIndex;
+use crate::error::Failure;
+use crate::io::kafka_client::{Connection, Voice};
+
+/// What belongs together.
+pub struct Consumers {
+    /// One a consumer: each can be moved to a thread of its own.
+    pub readers: Vec<Reader>,
+    /// Who reads what.
+    pub partitions: Partitions,
+    /// Asks the brokers.
+    pub surveyor: Surveyor,
+}
+
+/// Consumers of topics that read nothing yet.
+///
+/// # Errors
+///
+/// When the client library refuses the configuration.
+pub fn consumers(
+    connection: &Connection,
+    group: &str,
+    topics: &[String],
+    from: From,
+    consumers: usize,
+) -> Result<Consumers, Failure> {
+    let config = connection.configure(&[
+        ("group.id", group),
+        ("enable.auto.commit", "false"),
+        ("enable.auto.offset.store", "false"),
+        ("auto.offset.reset", "error"),
+        ("enable.partition.eof", "true"),
+        // The default of 1 s stalls the fetcher whenever decoding is slower than fetching.
+        ("fetch.queue.backoff.ms", "1"),
+        ("queued.max.messages.kbytes", "16384"),
+        ("reconnect.backoff.max.ms", "2000"),
+        ("topic.metadata.refresh.interval.ms", "30000"),
+    ]);
+    let refused = |error: KafkaError| Failure::Usage(format!("the Kafka client refuses: {error}"));
+    let clients: Vec<Arc<Client>> = (0..consumers)
+        .map(|_| config.create_with_context(Voice::default()).map(Arc::new))
+        .collect::<Result<_, _>>()
+        .map_err(refused)?;
+    let positions = Arc::new(Mutex::new(BTreeMap::new()));
+    let readers = clients
+        .iter()
+        .map(|client| Reader::new(Arc::clone(client), topics, &positions))
+        .collect::<Result<_, _>>()?;
+    let surveyor = Surveyor::new(topics, &clients[0], from, &positions);
+    let partitions = Partitions {
+        topics: topics.to_vec(),
+        client: Arc::clone(&clients[0]),
+        known: Vec::new(),
+        indices: vec![Vec::new(); topics.len()],
+    };
+    Ok(Consumers {
+        readers,
+        partitions,
+        surveyor,
+    })
+}
+
+/// A partition that is being read.
+#[derive(Debug, Clone, Copy)]
+struct Known {
+    topic: usize,
+    partition: i32,
+    is_finished: bool,
+}
+
+/// The partitions that are read, by index.
+pub struct Partitions {
+    topics: Vec<String>,
+    /// For commits, which any client of the group may send.
+    client: Arc<Client>,
+    known: Vec<Known>,
+    /// `indices[topic][partition]` is a partition index.
+    indices: Vec<Vec<Option<PartitionIndex>>>,
+}
+
+impl Partitions {
+    /// The index of a partition, if it is being read.
+    #[must_use]
+    pub fn index(&self, topic: usize, partition: i32) -> Option<PartitionIndex> {
+        let number = usize::try_from(partition).ok()?;
+        *self.indices[topic].get(number)?
+    }
+
+    /// Adds a partition that will be read.
+    ///
+    /// # Errors
+    ///
+    /// When its number makes no sense.
+    pub fn add(&mut self, topic: usize, partition: i32) -> Result<PartitionIndex, Failure> {
+        let index = self.known.len();
+        let number = usize::try_from(partition)
+            .map_err(|_| Failure::Internal(format!("partition {partition} has no valid number")))?;
+        self.known.push(Known {
+            topic,
+            partition,
+            is_finished: false,
+        });
+        let indices = &mut self.indices[topic];
+        if indices.len() <= number {
+            indices.resize(number + 1, None);
+        }
+        indices[number] = Some(index);
+        Ok(index)
+    }
+
+    /// Commits offsets to the group, for lag tools. Nothing is ever read from there, so a failure is no matter.
+    pub fn commit(&self, next_offset: impl Fn(PartitionIndex) -> i64) {
+        let mut list = TopicPartitionList::with_capacity(self.known.len());
+        for (index, known) in self.known.iter().enumerate() {
+            let offset = Offset::Offset(next_offset(index));
+            let _ = list.add_partition_offset(&self.topics[known.topic], known.partition, offset);
+        }
+        if list.count() > 0 {
+            let _ = self.client.commit(&list, CommitMode::Async);
+        }
+    }
+
+    /// Notes that a partition will deliver nothing more. Only a run with an end finishes partitions.
+    pub fn finish(&mut self, index: PartitionIndex) {
+        self.known[index].is_finished = true;
+    }
+
+    /// Whether all partitions were read to their end.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        !self.known.is_empty() && self.known.iter().all(|known| known.is_finished)
+    }
+}
