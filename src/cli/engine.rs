@@ -102,6 +102,30 @@ pub struct EngineArgs {
     #[arg(help_heading = "Frames", allow_hyphen_values = true)]
     pub ignore_uid: Vec<String>,
 
+    /// What reads the frames: on-demand looks at all of a frame but keeps only the two fields; simd-json, several times
+    /// as slow, is the reference for it
+    #[arg(
+        long,
+        value_name = "NAME",
+        default_value = "on-demand",
+        env = "HEADCOUNT_DECODER",
+        hide_env = true
+    )]
+    #[arg(help_heading = "Frames")]
+    pub decoder: DecoderName,
+
+    /// How much of a frame is looked at: full counts only frames that are JSON to their end; fields stops once it has
+    /// the user id and the event time, for producers that are trusted
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "full",
+        env = "HEADCOUNT_VALIDATE",
+        hide_env = true
+    )]
+    #[arg(help_heading = "Frames")]
+    pub validate: Validation,
+
     /// How long minutes are kept after their end, behind the watermark
     #[arg(long, value_name = "DURATION", default_value = "6h", value_parser = parse_duration)]
     #[arg(
@@ -155,6 +179,24 @@ pub struct EngineArgs {
         help_heading = "Retention"
     )]
     pub retain_years: Duration,
+}
+
+/// The values of `--decoder`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum DecoderName {
+    /// Ours.
+    OnDemand,
+    /// The reference.
+    SimdJson,
+}
+
+/// The values of `--validate`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Validation {
+    /// The whole frame.
+    Full,
+    /// Up to the later of the two fields.
+    Fields,
 }
 
 /// Here, because the engine does not know of command lines.

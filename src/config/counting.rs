@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
-use crate::cli::engine::EngineArgs;
+use crate::cli::engine::{DecoderName, EngineArgs, Validation};
 use crate::engine::admit::Rules;
 use crate::engine::calendar::{Calendar, Period};
 use crate::engine::catalog::Emission;
 use crate::engine::clock::ClockRules;
-use crate::engine::decode::Fields;
+use crate::engine::decode::{Fields, Reading};
 use crate::engine::sketch::Precision;
 use crate::error::Failure;
 use crate::limits::{
@@ -99,8 +99,21 @@ impl Counting {
                 ts: args.ts_field.clone(),
                 ts_unit: args.ts_unit,
                 ignored_uids: args.ignore_uid.clone(),
+                reading: reading(args)?,
             },
         })
+    }
+}
+
+fn reading(args: &EngineArgs) -> Result<Reading, Failure> {
+    match (args.decoder, args.validate) {
+        (DecoderName::OnDemand, Validation::Full) => Ok(Reading::Full),
+        (DecoderName::OnDemand, Validation::Fields) => Ok(Reading::FieldsOnly),
+        (DecoderName::SimdJson, Validation::Full) => Ok(Reading::SimdJson),
+        (DecoderName::SimdJson, Validation::Fields) => Err(Failure::Usage(
+            "--validate fields needs --decoder on-demand: simd-json always reads the whole frame"
+                .to_owned(),
+        )),
     }
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use super::kafka::{check_topic, choose, connection};
 use crate::cli::replay::{Compression, PartitionBy, ReplayArgs, SummaryFormat};
-use crate::engine::decode::Fields;
+use crate::engine::decode::{Fields, Reading};
 use crate::error::Failure;
 use crate::io::kafka_client::Connection;
 use crate::io::source::lines::Input;
@@ -119,6 +119,7 @@ impl ReplayConfig {
                 ts: args.ts_field.clone(),
                 ts_unit: args.ts_unit,
                 ignored_uids: Vec::new(),
+                reading: Reading::default(),
             },
         })
     }

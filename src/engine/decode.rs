@@ -1,20 +1,25 @@
 //! One frame in, one verdict out. Only fields at the root count: nested objects often carry the same names.
 
+mod bitmap;
+mod bytewise;
+mod reference;
+mod text;
 mod time;
 mod unit;
+mod value;
 
-use std::borrow::Cow;
-use std::mem;
-
-use simd_json::{Buffers, ErrorType, INPUT_PADDING, Node, StaticNode, Tape};
-
+pub use bitmap::Isa;
 pub use unit::{TsUnit, WrongUnit};
 
 use super::frame::{Reject, UserHash, Verdict};
-use crate::limits::{KEPT_SCRATCH_BYTES, MAX_FRAME_BYTES, MAX_FRAME_DEPTH};
+use crate::limits::{KEPT_SCRATCH_BYTES, MAX_FRAME_BYTES};
+use bitmap::{Found, Scanner};
+use bytewise::{Fault, Root};
+use reference::{NoFields, Reference};
 use unit::Guess;
+use value::Value;
 
-/// Which fields of a frame hold what.
+/// Which fields of a frame hold what, and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fields {
     /// Root key of the user id.
@@ -25,6 +30,8 @@ pub struct Fields {
     pub ts_unit: TsUnit,
     /// User ids that stand for nobody, such as `-` or `anonymous`.
     pub ignored_uids: Vec<String>,
+    /// How they are read.
+    pub reading: Reading,
 }
 
 impl Default for Fields {
@@ -34,36 +41,84 @@ impl Default for Fields {
             ts: "ts".to_owned(),
             ts_unit: TsUnit::default(),
             ignored_uids: Vec::new(),
+            reading: Reading::default(),
         }
     }
 }
 
-/// Decodes frames with `simd-json`, its buffers kept from frame to frame.
+/// How frames are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Reading {
+    /// The on-demand decoder, to the end of the frame: a frame counts if it is JSON.
+    #[default]
+    Full,
+    /// The on-demand decoder, until it has both fields: what comes behind is not looked at, and what comes before only so
+    /// far as it takes to find them. Of a key that stands twice the first one counts.
+    FieldsOnly,
+    /// `simd-json`, to the end of the frame.
+    SimdJson,
+}
+
+/// Decodes frames. Keeps its memory from frame to frame, and allocates only for what has escapes.
 pub struct Decoder {
     fields: Fields,
-    scratch: Vec<u8>,
-    buffers: Buffers,
-    tape: Tape<'static>,
+    method: Method,
+    scratch: Scratch,
     /// The last event time that was read, in its unit.
     raw_ts: u64,
     guess: Guess,
 }
 
+enum Method {
+    Full(Scanner),
+    FieldsOnly(Scanner),
+    SimdJson(Reference),
+}
+
+/// Where the two fields go that do not stand in the frame as they read.
+#[derive(Default)]
+struct Scratch {
+    uid: Vec<u8>,
+    ts: Vec<u8>,
+}
+
 impl Decoder {
-    /// A decoder for frames with these fields.
+    /// A decoder for frames with these fields, with the fastest instructions of this CPU.
     #[must_use]
     pub fn new(fields: Fields) -> Self {
+        let scanner = || Scanner::new(&fields.uid, &fields.ts);
+        let method = match fields.reading {
+            Reading::Full => Method::Full(scanner()),
+            Reading::FieldsOnly => Method::FieldsOnly(scanner()),
+            Reading::SimdJson => Method::SimdJson(Reference::new()),
+        };
+        Self::with(fields, method)
+    }
+
+    /// The same with other instructions, if the CPU has them. They change nothing about the verdicts.
+    #[must_use]
+    pub fn on(isa: Isa, fields: Fields) -> Option<Self> {
+        let scanner = Scanner::on(isa, &fields.uid, &fields.ts)?;
+        let method = match fields.reading {
+            Reading::Full => Method::Full(scanner),
+            Reading::FieldsOnly => Method::FieldsOnly(scanner),
+            Reading::SimdJson => Method::SimdJson(Reference::new()),
+        };
+        Some(Self::with(fields, method))
+    }
+
+    fn with(fields: Fields, method: Method) -> Self {
         Self {
             guess: Guess::new(fields.ts_unit),
             fields,
-            scratch: Vec::new(),
-            buffers: new_buffers(),
-            tape: Tape(Vec::new()),
+            method,
+            scratch: Scratch::default(),
             raw_ts: 0,
         }
     }
 
-    /// The verdict on one frame; `None` is a record without a value. Never panics, whatever the bytes.
+    /// The verdict on one frame; `None` is a record without a value. Never panics, whatever the bytes, and reads nothing
+    /// beyond them.
     pub fn decode(&mut self, frame: Option<&[u8]>) -> Verdict {
         let Some(frame) = frame else {
             return Verdict::Rejected(Reject::Tombstone);
@@ -71,40 +126,55 @@ impl Decoder {
         if frame.len() > MAX_FRAME_BYTES {
             return Verdict::Rejected(Reject::TooLarge);
         }
-        if frame.trim_ascii().is_empty() {
-            return Verdict::Rejected(Reject::Empty);
+        match self.read(frame) {
+            Ok((verdict, raw_ts)) => {
+                self.raw_ts = raw_ts;
+                verdict
+            }
+            Err(reason) => Verdict::Rejected(reason),
         }
-        let verdict = self.parse(frame).unwrap_or_else(Verdict::Rejected);
-        if self.scratch.capacity() > KEPT_SCRATCH_BYTES {
-            self.scratch = Vec::new();
-            self.buffers = new_buffers();
-            self.tape = Tape(Vec::new());
-        }
-        verdict
     }
 
-    fn parse(&mut self, frame: &[u8]) -> Result<Verdict, Reject> {
-        self.scratch.clear();
-        self.scratch.extend_from_slice(frame);
-        self.scratch.resize(frame.len() + INPUT_PADDING, b' ');
-        let mut tape = mem::replace(&mut self.tape, Tape(Vec::new())).reset();
-        let parsed = simd_json::fill_tape_padded(
-            &mut self.scratch,
-            frame.len(),
-            &mut self.buffers,
-            &mut tape,
-        );
-        let verdict = match parsed {
-            Ok(()) => root_fields(&tape.0, &self.fields)
-                .and_then(|root| judge(root, &self.fields, &mut self.guess))
-                .map(|(verdict, raw_ts)| {
-                    self.raw_ts = raw_ts;
-                    verdict
-                }),
-            Err(error) => Err(reason(frame, error.error())),
+    fn read(&mut self, frame: &[u8]) -> Result<(Verdict, u64), Reject> {
+        let Self {
+            fields,
+            method,
+            scratch,
+            guess,
+            ..
+        } = self;
+        if let Method::SimdJson(reference) = method {
+            if frame.trim_ascii().is_empty() {
+                return Err(Reject::Empty);
+            }
+            return match reference.read(frame, fields, |uid, ts| judge(uid, ts, fields, guess)) {
+                Ok(verdict) => verdict,
+                Err(NoFields::NotObject) => Err(Reject::NotObject),
+                Err(NoFields::Unread) => Err(reason(frame)),
+            };
+        }
+        let Some(root) = root(frame) else {
+            return Err(no_object(frame));
         };
-        self.tape = tape.reset();
-        verdict
+        let (scanner, is_trusted) = match method {
+            Method::FieldsOnly(scanner) => (scanner, true),
+            Method::Full(scanner) => (scanner, false),
+            Method::SimdJson(_) => return Err(Reject::Json),
+        };
+        scratch.give_back();
+        if is_trusted
+            && let Some(found) = scanner.fields(root)
+            && let (Some(uid), Some(ts)) = scratch.values(found)
+            && [&uid, &ts].into_iter().flatten().all(is_utf8)
+        {
+            return judge(uid, ts, fields, guess);
+        }
+        // Where trust was misplaced, and there are not both fields, the frame is judged as any other.
+        let found = scanner.full(root).ok_or_else(|| reason(frame))?;
+        match scratch.values(found) {
+            (Some(uid), Some(ts)) => judge(uid, ts, fields, guess),
+            _ => Err(Reject::Json),
+        }
     }
 
     /// The event time of the last frame that was good, as it stands there: in the unit of the fields, since the epoch,
@@ -123,84 +193,118 @@ impl Decoder {
     }
 }
 
-fn new_buffers() -> Buffers {
-    Buffers::with_max_depth(0, MAX_FRAME_DEPTH)
+/// A field's value, none if there is no such key; and none of both if the value means nothing.
+type MayFail<'v> = Option<Option<Value<'v>>>;
+
+impl Scratch {
+    /// What the fields mean; for each None if it means nothing.
+    #[inline]
+    fn values<'v, 'f: 'v>(&'v mut self, found: Found<'f>) -> (MayFail<'v>, MayFail<'v>) {
+        let uid = match found.uid {
+            Some(uid) => uid.value(&mut self.uid).map(Some),
+            None => Some(None),
+        };
+        let ts = match found.ts {
+            Some(ts) => ts.value(&mut self.ts).map(Some),
+            None => Some(None),
+        };
+        (uid, ts)
+    }
+
+    /// Gives back memory that one huge field of the frame before took.
+    #[inline]
+    fn give_back(&mut self) {
+        if self.uid.capacity() + self.ts.capacity() > KEPT_SCRATCH_BYTES {
+            *self = Self::default();
+        }
+    }
 }
 
-/// The reason must not depend on where a parser happens to stop, so what is not UTF-8 is refused as that.
-fn reason(frame: &[u8], error: &ErrorType) -> Reject {
+/// The frame from the brace on that opens it; none if it begins with anything else.
+#[inline]
+fn root(frame: &[u8]) -> Option<&[u8]> {
+    if frame.first() == Some(&b'{') {
+        return Some(frame);
+    }
+    let is_space = |byte: &u8| matches!(byte, b' ' | b'\t' | b'\n' | b'\r');
+    let at = frame.iter().position(|byte| !is_space(byte))?;
+    (frame[at] == b'{').then(|| &frame[at..])
+}
+
+fn is_utf8(value: &Value<'_>) -> bool {
+    match value {
+        Value::Text(text) => std::str::from_utf8(text).is_ok(),
+        _ => true,
+    }
+}
+
+/// Why a frame is refused that does not begin as an object does.
+#[cold]
+fn no_object(frame: &[u8]) -> Reject {
+    if frame.trim_ascii().is_empty() {
+        return Reject::Empty;
+    }
     if std::str::from_utf8(frame).is_err() {
         return Reject::Utf8;
     }
-    match error {
-        ErrorType::DepthLimitExceeded => Reject::TooDeep,
-        _ => Reject::Json,
+    match bytewise::check(frame) {
+        Ok(Root::Other) => Reject::NotObject,
+        Ok(Root::Object) | Err(Fault::Json) => Reject::Json,
+        Err(Fault::TooDeep) => Reject::TooDeep,
     }
 }
 
-type RootFields<'t> = (Option<&'t Node<'t>>, Option<&'t Node<'t>>);
-
-/// Finds `uid` and `ts` at the root; of a duplicate key the last one wins, as in most JSON readers.
-fn root_fields<'t>(tape: &'t [Node<'t>], fields: &Fields) -> Result<RootFields<'t>, Reject> {
-    let Some(Node::Object { len, .. }) = tape.first() else {
-        return Err(Reject::NotObject);
-    };
-    let (mut uid, mut ts) = (None, None);
-    let mut at = 1;
-    for _ in 0..*len {
-        let (Some(Node::String(key)), Some(value)) = (tape.get(at), tape.get(at + 1)) else {
-            // The tape's own invariant: keys and values alternate. Refusing the frame beats a panic.
-            return Err(Reject::Json);
-        };
-        if *key == fields.uid {
-            uid = Some(value);
-        }
-        if *key == fields.ts {
-            ts = Some(value);
-        }
-        at += match value {
-            Node::Object { count, .. } | Node::Array { count, .. } => 2 + count,
-            Node::String(_) | Node::Static(_) => 2,
-        };
+/// Why a frame was refused. The reason must not depend on where a parser happens to stop: what is not UTF-8 is refused as
+/// that, else the first fault from the left decides.
+#[cold]
+fn reason(frame: &[u8]) -> Reject {
+    if std::str::from_utf8(frame).is_err() {
+        return Reject::Utf8;
     }
-    Ok((uid, ts))
+    match bytewise::check(frame) {
+        Err(Fault::TooDeep) => Reject::TooDeep,
+        // Without a fault it is JSON with a value that cannot be converted.
+        Ok(_) | Err(Fault::Json) => Reject::Json,
+    }
 }
 
 /// The verdict on a frame that is an object, and its event time as it stands there.
 fn judge(
-    (uid, ts): RootFields<'_>,
+    uid: Option<Value<'_>>,
+    ts: Option<Value<'_>>,
     fields: &Fields,
     guess: &mut Guess,
 ) -> Result<(Verdict, u64), Reject> {
-    let uid = user(uid, &fields.ignored_uids)?;
-    let raw_ts = time::raw(ts)?;
+    let uid = user(uid.as_ref(), &fields.ignored_uids)?;
+    let raw_ts = time::raw(ts.as_ref())?;
     guess.note(raw_ts);
     let raw_ts = raw_ts.ok_or(Reject::TsRange)?;
     let ts = fields.ts_unit.event_time(raw_ts).ok_or(Reject::TsRange)?;
     let verdict = match uid {
-        Some(uid) => Verdict::Seen(UserHash::of(uid.as_bytes()), ts),
+        Some(uid) => Verdict::Seen(UserHash::of(uid), ts),
         None => Verdict::Ignored,
     };
     Ok((verdict, raw_ts))
 }
 
 /// The user id; none for one that stands for nobody.
-fn user<'t>(uid: Option<&'t Node<'t>>, ignored: &[String]) -> Result<Option<Cow<'t, str>>, Reject> {
-    let is_ignored = |text: &str| ignored.iter().any(|i| i == text);
+fn user<'v>(uid: Option<&'v Value<'_>>, ignored: &[String]) -> Result<Option<&'v [u8]>, Reject> {
+    let is_ignored = |text: &[u8]| ignored.iter().any(|i| i.as_bytes() == text);
     let uid = match uid {
         None => return Err(Reject::UidMissing),
-        Some(Node::String(text)) => Some(Cow::Borrowed(*text)),
-        Some(Node::Static(StaticNode::I64(n))) => Some(Cow::Owned(n.to_string())),
-        Some(Node::Static(StaticNode::U64(n))) => Some(Cow::Owned(n.to_string())),
+        Some(Value::Text(text)) => *text,
+        Some(Value::Integer { digits, .. }) => digits,
         // A placeholder written without quotes is a placeholder all the same.
-        Some(Node::Static(StaticNode::Null)) if is_ignored("null") => None,
+        Some(Value::Null) if is_ignored(b"null") => return Ok(None),
         Some(_) => return Err(Reject::UidType),
     };
-    let uid = uid.filter(|uid| !is_ignored(uid));
-    if uid.as_deref().is_some_and(str::is_empty) {
+    if is_ignored(uid) {
+        return Ok(None);
+    }
+    if uid.is_empty() {
         return Err(Reject::UidEmpty);
     }
-    Ok(uid)
+    Ok(Some(uid))
 }
 
 #[cfg(test)]

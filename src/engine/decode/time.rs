@@ -1,7 +1,7 @@
 //! The number of a `ts`, before anybody asks what it counts.
 
-use simd_json::{Node, StaticNode};
-
+use super::bytewise;
+use super::value::Value;
 use crate::engine::frame::Reject;
 
 /// The number, fractions cut off; none if it is negative. Beyond `u64` it saturates, which is out of range in any unit.
@@ -9,16 +9,16 @@ use crate::engine::frame::Reject;
 /// # Errors
 ///
 /// [`Reject::TsMissing`] and [`Reject::TsType`].
-pub(super) fn raw(ts: Option<&Node<'_>>) -> Result<Option<u64>, Reject> {
+pub(super) fn raw(ts: Option<&Value<'_>>) -> Result<Option<u64>, Reject> {
     let number: f64 = match ts {
         None => return Err(Reject::TsMissing),
-        Some(Node::Static(StaticNode::I64(n))) => return Ok(u64::try_from(*n).ok()),
-        Some(Node::Static(StaticNode::U64(n))) => return Ok(Some(*n)),
-        Some(Node::Static(StaticNode::F64(n))) => *n,
-        Some(Node::String(text)) => {
-            if !is_json_number(text.as_bytes()) {
+        Some(Value::Integer { count, .. }) => return Ok(*count),
+        Some(Value::Float(number)) => *number,
+        Some(Value::Text(text)) => {
+            if bytewise::number_len(text) != Some(text.len()) {
                 return Err(Reject::TsType);
             }
+            let text = std::str::from_utf8(text).map_err(|_| Reject::TsType)?;
             if let Ok(n) = text.parse::<u64>() {
                 return Ok(Some(n));
             }
@@ -30,36 +30,6 @@ pub(super) fn raw(ts: Option<&Node<'_>>) -> Result<Option<u64>, Reject> {
     // in JSON.
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
     Ok((number >= 0.0).then(|| number.floor() as u64))
-}
-
-/// The number grammar of RFC 8259, section 6: no sign but minus, no leading zero, digits on both sides of a point.
-fn is_json_number(text: &[u8]) -> bool {
-    let digits = |text: &[u8]| text.iter().take_while(|b| b.is_ascii_digit()).count();
-    let text = text.strip_prefix(b"-").unwrap_or(text);
-    let whole = digits(text);
-    if whole == 0 || (whole > 1 && text[0] == b'0') {
-        return false;
-    }
-    let mut rest = &text[whole..];
-    if let Some(fraction) = rest.strip_prefix(b".") {
-        let n = digits(fraction);
-        if n == 0 {
-            return false;
-        }
-        rest = &fraction[n..];
-    }
-    if let [b'e' | b'E', exponent @ ..] = rest {
-        let exponent = match exponent {
-            [b'+' | b'-', digits @ ..] => digits,
-            digits => digits,
-        };
-        let n = digits(exponent);
-        if n == 0 {
-            return false;
-        }
-        rest = &exponent[n..];
-    }
-    rest.is_empty()
 }
 
 #[cfg(test)]

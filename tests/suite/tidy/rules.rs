@@ -8,8 +8,11 @@ const MAX_FUNCTION_LINES: usize = 70;
 /// Files in which `unsafe` may stand, each because SIMD, a C library or an allocator needs it there.
 const UNSAFE_FILES: &[&str] = &[
     "benches/consume/bare.rs",
+    "src/engine/decode/bitmap/avx2.rs",
+    "src/engine/decode/bitmap/avx512.rs",
     "src/io/source/kafka/tap.rs",
     "tests/allocations/counting.rs",
+    "tests/decode/guard.rs",
     "tests/support/faulty_vfs.rs",
 ];
 

@@ -1,0 +1,149 @@
+//! A block of 64 bytes in registers, and the questions that are asked of it.
+
+use super::maps::{BLOCK, ByteMaps};
+
+/// The code points that a backslash may stand before, beside `"` and `u`.
+pub(super) const LETTERS: [u8; 7] = *b"\\/bfnrt";
+
+/// Blocks of 64 bytes, one bit of an answer for each byte, the first byte's the lowest. As for [`Lanes`], a value of a
+/// type that needs certain instructions proves that the CPU has them.
+///
+/// [`Lanes`]: super::lanes::Lanes
+pub(super) trait Bytes: Copy {
+    type Block: Copy;
+
+    fn load(self, bytes: &[u8; BLOCK]) -> Self::Block;
+    /// Fewer bytes, spaces behind them. Reads nothing beyond `bytes`.
+    fn load_partial(self, bytes: &[u8]) -> Self::Block;
+    /// Enters what each byte is as the bitmaps' word `at`.
+    fn classify(self, block: Self::Block, maps: &mut ByteMaps, at: usize);
+    /// As [`classify`](Self::classify), for backslashes, quotes and brackets alone.
+    fn classify_structure(self, block: Self::Block, maps: &mut ByteMaps, at: usize);
+    fn equal(self, block: Self::Block, byte: u8) -> u64;
+    /// Hexadecimal digits.
+    fn hex(self, block: Self::Block) -> u64;
+    /// Decimal digits among 16 bytes; the higher bits are 0.
+    fn digits(self, bytes: &[u8; 16]) -> u32;
+    /// Whether a block that follows on `before` is not UTF-8. A character that goes on behind it is no mistake here.
+    fn breaks_utf8(self, block: Self::Block, before: Self::Block) -> bool;
+    /// Writes `base` plus the place of each bit, in order, and returns how many there are. What stands behind these is
+    /// overwritten with anything.
+    fn places(self, bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize;
+    /// Asks for the memory at this distance behind the first byte; there need not be any.
+    fn prefetch(self, bytes: &[u8; BLOCK], distance: usize);
+
+    /// The bytes from `at` on as a block, spaces behind the end.
+    #[inline(always)]
+    fn block_at(self, text: &[u8], at: usize) -> Self::Block {
+        let rest = &text[at..];
+        match rest.first_chunk::<BLOCK>() {
+            Some(block) => self.load(block),
+            None => self.load_partial(rest),
+        }
+    }
+}
+
+/// Writes the places of the bits one after the other, four at a time.
+#[inline(always)]
+pub(super) fn places_by_fours(mut bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize {
+    let count = bits.count_ones() as usize;
+    let mut at = 0;
+    while at < count {
+        let four: &mut [u16; 4] = match into[at..].first_chunk_mut() {
+            Some(four) => four,
+            None => break,
+        };
+        for place in four {
+            // Where no bit is left this is 64, and the place is one of those that do not count.
+            *place = base + bits.trailing_zeros() as u16;
+            bits &= bits.wrapping_sub(1);
+        }
+        at += 4;
+    }
+    count
+}
+
+/// What a 16-byte table lookup by the low half of a byte is to find: the byte itself if it is white space.
+pub(super) const SPACE_BY_LOW_HALF: [u8; 16] = {
+    // A byte never equals an entry that its own low half does not lead to.
+    let mut table = [0xff; 16];
+    table[0x0] = b' ';
+    table[0x9] = b'\t';
+    table[0xa] = b'\n';
+    table[0xd] = b'\r';
+    table
+};
+
+/// Table lookups over the halves of neighbouring bytes that find every mistake of two bytes in UTF-8: Keiser and Lemire,
+/// "Validating UTF-8 In Less Than One Instruction Per Byte" (2021). A bit that is set in all three is a mistake.
+pub(super) mod utf8 {
+    const TOO_SHORT: u8 = 1 << 0;
+    const TOO_LONG: u8 = 1 << 1;
+    const OVERLONG_3: u8 = 1 << 2;
+    const TOO_LARGE: u8 = 1 << 3;
+    const SURROGATE: u8 = 1 << 4;
+    const OVERLONG_2: u8 = 1 << 5;
+    const OVERLONG_4: u8 = 1 << 6;
+    const TOO_LARGE_1000: u8 = 1 << 6;
+    /// Two continuation bytes: a mistake unless a three-byte or four-byte character is under way.
+    pub(in super::super) const TWO_CONTINUATIONS: u8 = 1 << 7;
+    const CARRY: u8 = TOO_SHORT | TOO_LONG | TWO_CONTINUATIONS;
+
+    /// By the high half of the first byte.
+    pub(in super::super) const FIRST_HIGH: [u8; 16] = [
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TOO_LONG,
+        TWO_CONTINUATIONS,
+        TWO_CONTINUATIONS,
+        TWO_CONTINUATIONS,
+        TWO_CONTINUATIONS,
+        TOO_SHORT | OVERLONG_2,
+        TOO_SHORT,
+        TOO_SHORT | OVERLONG_3 | SURROGATE,
+        TOO_SHORT | TOO_LARGE | TOO_LARGE_1000 | OVERLONG_4,
+    ];
+    /// By the low half of the first byte.
+    pub(in super::super) const FIRST_LOW: [u8; 16] = [
+        CARRY | OVERLONG_3 | OVERLONG_2 | OVERLONG_4,
+        CARRY | OVERLONG_2,
+        CARRY,
+        CARRY,
+        CARRY | TOO_LARGE,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000 | SURROGATE,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+        CARRY | TOO_LARGE | TOO_LARGE_1000,
+    ];
+    /// By the high half of the second byte.
+    pub(in super::super) const SECOND_HIGH: [u8; 16] = [
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 | TOO_LARGE_1000 | OVERLONG_4,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | OVERLONG_3 | TOO_LARGE,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | SURROGATE | TOO_LARGE,
+        TOO_LONG | OVERLONG_2 | TWO_CONTINUATIONS | SURROGATE | TOO_LARGE,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+        TOO_SHORT,
+    ];
+}

@@ -1,0 +1,309 @@
+//! The whole frame: every rule of RFC 8259, and UTF-8. Chunk by chunk, phase by phase.
+
+use super::brackets::Containers;
+use super::bytes::Bytes;
+use super::escapes;
+use super::grammar::Grammar;
+use super::keys::{Field, Names};
+use super::lanes::{Lanes, OneLane};
+use super::maps::{BLOCK, CHUNK, CHUNK_BLOCKS, MAX_LANES, Maps};
+use super::scalar;
+use super::strings;
+use super::utf8::Utf8;
+use super::value;
+use super::{Found, Job, Work};
+
+/// Frames up to so many bytes are judged a block at a time: filling more lanes takes longer than they have blocks for.
+const SHORT: usize = 3 * BLOCK;
+/// How far ahead memory is asked for, in bytes. Frames mostly lie one behind the other, in a file's buffer as in a fetched
+/// batch of Kafka's.
+const PREFETCH: usize = 4_096;
+
+pub(super) struct Full;
+
+impl Job for Full {
+    #[inline(always)]
+    fn run<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Option<Found<'f>> {
+        if work.root.len() <= SHORT {
+            scan(bytes, OneLane, work)
+        } else {
+            scan(bytes, lanes, work)
+        }
+    }
+}
+
+#[inline(always)]
+fn scan<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Option<Found<'f>> {
+    let Work { root, names, maps } = work;
+    let mut frame = Frame {
+        bytes,
+        lanes,
+        root,
+        names,
+        strings: strings::Carry::default(),
+        digits_due: 0,
+        containers: Containers::ROOT,
+        grammar: Grammar::at_start(lanes),
+        utf8: Utf8::default(),
+        uid_end: 0,
+        ts_end: 0,
+    };
+    for (i, chunk) in root.chunks(CHUNK).enumerate() {
+        if !frame.take(chunk, i * CHUNK, maps) {
+            return None;
+        }
+    }
+    frame.end()
+}
+
+/// A frame on its way through the phases.
+struct Frame<'f, 'n, B: Bytes, L: Lanes> {
+    bytes: B,
+    lanes: L,
+    /// From the brace on that opens the root.
+    root: &'f [u8],
+    names: &'n Names,
+    strings: strings::Carry,
+    digits_due: u64,
+    containers: Containers,
+    grammar: Grammar<L>,
+    utf8: Utf8,
+    /// Closing quotes of the last keys that name a field; 0 is none.
+    uid_end: usize,
+    ts_end: usize,
+}
+
+/// What is to be looked at in a chunk after the grammar, by blocks.
+#[derive(Default)]
+struct Left {
+    scalars: u64,
+    candidates: u64,
+    escaped_keys: u64,
+}
+
+impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
+    /// Takes the chunk that begins at `from`; false if it is wrong.
+    #[inline(always)]
+    fn take(&mut self, chunk: &[u8], from: usize, maps: &mut Maps) -> bool {
+        let blocks = self.classify(chunk, maps);
+        let Some((brackets, high)) = self.mark(chunk, blocks, maps) else {
+            return false;
+        };
+        if !self.containers.follow(chunk, from, brackets, maps) {
+            return false;
+        }
+        let left = self.judge(blocks, maps);
+        let scalars_are_good = self.check_scalars(left.scalars, from, maps);
+        self.find_fields(&left, from, maps);
+        self.utf8.check(self.bytes, self.root, from, high);
+        scalars_are_good
+            && self.containers.are_good()
+            && self.utf8.is_good()
+            && self.lanes.used(self.grammar.wrong) == 0
+    }
+
+    /// What each byte is; returns the number of blocks.
+    #[inline(always)]
+    fn classify(&self, chunk: &[u8], maps: &mut Maps) -> usize {
+        let (whole, rest) = chunk.as_chunks::<BLOCK>();
+        for (at, block) in whole.iter().enumerate() {
+            self.bytes.prefetch(block, PREFETCH);
+            let block = self.bytes.load(block);
+            self.bytes.classify(block, &mut maps.bytes, at);
+        }
+        if rest.is_empty() {
+            return whole.len();
+        }
+        let block = self.bytes.load_partial(rest);
+        self.bytes.classify(block, &mut maps.bytes, whole.len());
+        whole.len() + 1
+    }
+
+    /// Strings, and what is outside; returns the number of brackets, and which blocks have bytes beyond ASCII. None if a
+    /// string is wrong.
+    #[inline(always)]
+    fn mark(&mut self, chunk: &[u8], blocks: usize, maps: &mut Maps) -> Option<(usize, u64)> {
+        let lanes = self.lanes;
+        if blocks % L::COUNT != 0 {
+            maps.bytes.each(|row| row.clear_from(lanes, blocks));
+        }
+        let groups = blocks.div_ceil(L::COUNT);
+        let (mut brackets, mut high) = (0, 0);
+        for group in 0..groups {
+            let within = (group + 1 == groups).then(|| within(lanes, chunk.len(), group));
+            let marked = strings::mark(
+                lanes,
+                &maps.bytes,
+                &mut maps.tokens,
+                group,
+                within,
+                &mut self.strings,
+            );
+            self.grammar.wrong = lanes.or(self.grammar.wrong, marked.wrong);
+            if (lanes.used(marked.odd_escape) | self.digits_due) != 0 {
+                let in_group = group * L::COUNT..blocks.min((group + 1) * L::COUNT);
+                maps.tokens
+                    .odd_escape
+                    .put_group(lanes, group, marked.odd_escape);
+                let odd = &maps.tokens.odd_escape;
+                if !escapes::are_good(self.bytes, chunk, odd, in_group, &mut self.digits_due) {
+                    return None;
+                }
+            }
+            maps.tokens.bracket.put_group(lanes, group, marked.bracket);
+            brackets = self.list_brackets(group, lanes.used(marked.bracket), brackets, maps);
+            high |= lanes.used(maps.bytes.high.group(lanes, group)) << (group * L::COUNT);
+            maps.changes
+                .in_object
+                .put_group(lanes, group, lanes.splat(0));
+            maps.changes.at_root.put_group(lanes, group, lanes.splat(0));
+        }
+        maps.changes.in_object.0[CHUNK_BLOCKS] = 0;
+        maps.changes.at_root.0[CHUNK_BLOCKS] = 0;
+        Some((brackets, high))
+    }
+
+    /// Lists the brackets of a group behind those that are listed; returns how many there are then.
+    #[inline(always)]
+    fn list_brackets(&self, group: usize, used: u64, mut count: usize, maps: &mut Maps) -> usize {
+        let mut used = used;
+        while used != 0 {
+            let at = group * L::COUNT + used.trailing_zeros() as usize;
+            used &= used - 1;
+            let Some(into) = maps
+                .brackets
+                .get_mut(count..)
+                .and_then(|rest| rest.first_chunk_mut())
+            else {
+                break;
+            };
+            count += self
+                .bytes
+                .places(maps.tokens.bracket.word(at), (at * BLOCK) as u16, into);
+        }
+        count
+    }
+
+    #[inline(always)]
+    fn judge(&mut self, blocks: usize, maps: &mut Maps) -> Left {
+        let mut left = Left::default();
+        let Maps {
+            bytes,
+            tokens,
+            changes,
+            findings,
+            ..
+        } = maps;
+        for group in 0..blocks.div_ceil(L::COUNT) {
+            let found = self.grammar.judge(
+                self.lanes,
+                (bytes, tokens, changes),
+                findings,
+                group,
+                self.names,
+            );
+            left.scalars |= found.scalars << (group * L::COUNT);
+            left.candidates |= found.candidates << (group * L::COUNT);
+            left.escaped_keys |= found.escaped_keys << (group * L::COUNT);
+        }
+        left
+    }
+
+    #[inline(always)]
+    fn check_scalars(&self, mut blocks: u64, from: usize, maps: &Maps) -> bool {
+        let mut are_good = true;
+        while blocks != 0 {
+            let block = blocks.trailing_zeros() as usize;
+            blocks &= blocks - 1;
+            let mut starts = maps.findings.scalar_start.word(block);
+            while starts != 0 {
+                let at = from + block * BLOCK + starts.trailing_zeros() as usize;
+                starts &= starts - 1;
+                let Some(text) = self.root.get(at..) else {
+                    return false;
+                };
+                are_good &= scalar::is_good(self.bytes, text);
+            }
+        }
+        are_good
+    }
+
+    #[inline(always)]
+    fn find_fields(&mut self, left: &Left, from: usize, maps: &Maps) {
+        let mut blocks = left.candidates;
+        while blocks != 0 {
+            let block = blocks.trailing_zeros() as usize;
+            blocks &= blocks - 1;
+            let mut ends = maps.findings.candidate.word(block);
+            while ends != 0 {
+                let end = from + block * BLOCK + ends.trailing_zeros() as usize;
+                ends &= ends - 1;
+                let field = self.names.field(self.root, end);
+                self.note(field, end);
+            }
+        }
+        if left.escaped_keys != 0 {
+            self.find_escaped(left.escaped_keys, from, maps);
+        }
+    }
+
+    #[cold]
+    fn find_escaped(&mut self, mut blocks: u64, from: usize, maps: &Maps) {
+        while blocks != 0 {
+            let block = blocks.trailing_zeros() as usize;
+            blocks &= blocks - 1;
+            let mut ends = maps.findings.escaped_key.word(block);
+            while ends != 0 {
+                let end = from + block * BLOCK + ends.trailing_zeros() as usize;
+                ends &= ends - 1;
+                let field = self.names.field_escaped(self.root, end);
+                self.note(field, end);
+            }
+        }
+    }
+
+    /// Of a key that stands twice the last one counts, however it is written.
+    #[inline(always)]
+    fn note(&mut self, field: Option<Field>, end: usize) {
+        match field {
+            Some(Field::Uid) => self.uid_end = self.uid_end.max(end),
+            Some(Field::Ts) => self.ts_end = self.ts_end.max(end),
+            None => {}
+        }
+    }
+
+    /// The fields, if the frame ends as it should.
+    #[inline(always)]
+    fn end(self) -> Option<Found<'f>> {
+        // Inside a string, or with containers open, the frame is cut off; so it is within an escape or a character.
+        let end = self.containers.end_of_root()?;
+        let is_over = value::skip_space(self.root, end + 1).is_none();
+        if !is_over || self.strings.inside != 0 || !self.utf8.is_over() {
+            return None;
+        }
+        let field = |end: usize| match end {
+            0 => Some(None),
+            end => value::behind(self.bytes, self.root, end).map(Some),
+        };
+        Some(Found {
+            uid: field(self.uid_end)?,
+            ts: field(self.ts_end)?,
+        })
+    }
+}
+
+/// The bytes of the last group that belong to the chunk.
+#[inline(always)]
+fn within<L: Lanes>(lanes: L, len: usize, group: usize) -> L::Word {
+    let mut words = [0; MAX_LANES];
+    let len = len - group * L::COUNT * BLOCK;
+    let (whole, rest) = (len / BLOCK, len % BLOCK);
+    for (i, word) in words.iter_mut().enumerate() {
+        *word = match i.cmp(&whole) {
+            std::cmp::Ordering::Less => u64::MAX,
+            std::cmp::Ordering::Equal => (1 << rest) - 1,
+            std::cmp::Ordering::Greater => 0,
+        };
+    }
+    lanes.load(&words[..L::COUNT])
+}

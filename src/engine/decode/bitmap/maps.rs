@@ -1,0 +1,202 @@
+//! The bitmaps of one chunk, by name: one bit for each byte.
+
+use super::lanes::Lanes;
+
+/// Bytes of a block: one word of each bitmap.
+pub(super) const BLOCK: usize = 64;
+/// Blocks of a chunk. Bitmaps are made for a chunk, judged, and made anew for the next one, so they stay in the first
+/// cache however large a frame is.
+pub(super) const CHUNK_BLOCKS: usize = 64;
+/// Bytes of a chunk.
+pub(super) const CHUNK: usize = CHUNK_BLOCKS * BLOCK;
+/// Most lanes of a group.
+pub(super) const MAX_LANES: usize = 8;
+
+/// One bitmap of a chunk.
+///
+/// Longer than a chunk by the lanes of a group: what a bracket at the chunk's very end changes belongs to the next one.
+/// That also keeps the rows from lying a power of two apart, where they would push each other out of the cache.
+#[derive(Clone)]
+#[repr(C, align(64))]
+pub(super) struct Row(pub(super) [u64; CHUNK_BLOCKS + MAX_LANES]);
+
+impl Row {
+    pub(super) const EMPTY: Self = Self([0; CHUNK_BLOCKS + MAX_LANES]);
+
+    /// The words of a group; those of a chunk are numbered from 0.
+    #[inline(always)]
+    pub(super) fn group<L: Lanes>(&self, lanes: L, group: usize) -> L::Word {
+        // The mask changes nothing. It shows the compiler that no check is needed.
+        let at = (group * L::COUNT) & (CHUNK_BLOCKS - 1);
+        lanes.load(&self.0[at..at + L::COUNT])
+    }
+
+    #[inline(always)]
+    pub(super) fn put_group<L: Lanes>(&mut self, lanes: L, group: usize, word: L::Word) {
+        let at = (group * L::COUNT) & (CHUNK_BLOCKS - 1);
+        lanes.store(word, &mut self.0[at..at + L::COUNT]);
+    }
+
+    /// The word of a block.
+    #[inline(always)]
+    pub(super) fn word(&self, block: usize) -> u64 {
+        self.0[block & (CHUNK_BLOCKS - 1)]
+    }
+
+    #[inline(always)]
+    pub(super) fn put(&mut self, block: usize, word: u64) {
+        self.0[block & (CHUNK_BLOCKS - 1)] = word;
+    }
+
+    /// Empties a group's worth of words from block `blocks` on.
+    #[inline(always)]
+    pub(super) fn clear_from<L: Lanes>(&mut self, lanes: L, blocks: usize) {
+        let at = blocks & (CHUNK_BLOCKS - 1);
+        lanes.store(lanes.splat(0), &mut self.0[at..at + L::COUNT]);
+    }
+}
+
+/// Classes of bytes, whether in a string or not.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct ByteMaps {
+    pub(super) backslash: Row,
+    pub(super) quote: Row,
+    /// `{` and `[`.
+    pub(super) open: Row,
+    /// `}` and `]`.
+    pub(super) close: Row,
+    pub(super) comma: Row,
+    pub(super) colon: Row,
+    /// What is white space to JSON: space, tab, line feed, carriage return.
+    pub(super) space: Row,
+    /// Below 0x20.
+    pub(super) control: Row,
+    /// 0x80 and above: part of a character of several bytes.
+    pub(super) high: Row,
+    /// What may stand behind a backslash, but for `"` and `u`.
+    pub(super) letter: Row,
+}
+
+impl ByteMaps {
+    /// Does something to each bitmap.
+    #[inline(always)]
+    pub(super) fn each(&mut self, mut to: impl FnMut(&mut Row)) {
+        to(&mut self.comma);
+        to(&mut self.colon);
+        to(&mut self.space);
+        to(&mut self.control);
+        to(&mut self.high);
+        to(&mut self.letter);
+        self.each_of_structure(to);
+    }
+
+    /// Does something to the bitmaps of backslashes, quotes and brackets.
+    #[inline(always)]
+    pub(super) fn each_of_structure(&mut self, mut to: impl FnMut(&mut Row)) {
+        to(&mut self.backslash);
+        to(&mut self.quote);
+        to(&mut self.open);
+        to(&mut self.close);
+    }
+}
+
+/// Tokens: what stands outside of strings, and where strings are.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct TokenMaps {
+    /// Quotes that begin or end a string.
+    pub(super) quote: Row,
+    /// From the opening quote of a string to its last byte, the closing quote left out.
+    pub(super) inside: Row,
+    pub(super) open: Row,
+    pub(super) close: Row,
+    pub(super) comma: Row,
+    pub(super) colon: Row,
+    pub(super) space: Row,
+    /// All else: bytes of numbers, of `true`, `false` and `null`, and of what has no place in JSON.
+    pub(super) scalar: Row,
+    pub(super) bracket: Row,
+    /// Bytes behind a backslash for which there is no letter: `u`, or a mistake.
+    pub(super) odd_escape: Row,
+}
+
+/// Where something changes, such as the kind of the innermost container. The parity of the bits up to a byte says which of
+/// the two it is there.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct ChangeMaps {
+    /// Between an object and an array, as the innermost container.
+    pub(super) in_object: Row,
+    /// Between the root's own members and what is nested in them.
+    pub(super) at_root: Row,
+}
+
+/// What the grammar leaves to be looked at byte by byte.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct FindingMaps {
+    /// First bytes of numbers and literals.
+    pub(super) scalar_start: Row,
+    /// Closing quotes of root keys that may be one of the two fields.
+    pub(super) candidate: Row,
+    /// Closing quotes of root keys in which there is an escape; filled only where there are any.
+    pub(super) escaped_key: Row,
+}
+
+/// Everything that is kept of one chunk, about 20 KiB. Made once, used for every frame.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct Maps {
+    pub(super) bytes: ByteMaps,
+    pub(super) tokens: TokenMaps,
+    pub(super) changes: ChangeMaps,
+    pub(super) findings: FindingMaps,
+    /// Where in the chunk brackets are, in order. Longer than a chunk by what is written without a look at how many.
+    pub(super) brackets: [u16; CHUNK + BLOCK],
+    /// Types of the containers below the innermost 64: one bit a level, 1 is an object.
+    pub(super) outer: [u64; crate::limits::MAX_FRAME_DEPTH / 64 + 2],
+}
+
+impl Maps {
+    pub(super) fn new() -> Box<Self> {
+        const ROW: Row = Row::EMPTY;
+        Box::new(Self {
+            bytes: ByteMaps {
+                backslash: ROW,
+                quote: ROW,
+                open: ROW,
+                close: ROW,
+                comma: ROW,
+                colon: ROW,
+                space: ROW,
+                control: ROW,
+                high: ROW,
+                letter: ROW,
+            },
+            tokens: TokenMaps {
+                quote: ROW,
+                inside: ROW,
+                open: ROW,
+                close: ROW,
+                comma: ROW,
+                colon: ROW,
+                space: ROW,
+                scalar: ROW,
+                bracket: ROW,
+                odd_escape: ROW,
+            },
+            changes: ChangeMaps {
+                in_object: ROW,
+                at_root: ROW,
+            },
+            findings: FindingMaps {
+                scalar_start: ROW,
+                candidate: ROW,
+                escaped_key: ROW,
+            },
+            brackets: [0; CHUNK + BLOCK],
+            outer: [0; crate::limits::MAX_FRAME_DEPTH / 64 + 2],
+        })
+    }
+}

@@ -1,0 +1,57 @@
+//! Generated frames, as they are and damaged.
+
+use headcount::engine::frame::{Reject, Verdict};
+
+use crate::frames::{Dice, damage, frame, shards};
+use crate::law;
+
+/// As many as take seconds, or with `HEADCOUNT_TEST_LONG` a hundred times as many.
+fn seeds() -> std::ops::Range<u64> {
+    let is_long = std::env::var_os("HEADCOUNT_TEST_LONG").is_some();
+    0..if is_long { 400_000 } else { 4_000 }
+}
+
+#[test]
+fn good_frames_are_read_alike_by_all() {
+    let mut seen = 0;
+    for seed in seeds() {
+        let frame = frame(&mut Dice::new(seed));
+        let verdict = law::check(&frame);
+        let is_refused = [Reject::Json, Reject::Utf8, Reject::Empty]
+            .map(Verdict::Rejected)
+            .contains(&verdict);
+        // A `ts` of 1e400 and the like cannot be converted; nothing else about these frames is wrong.
+        let text = String::from_utf8(frame).unwrap();
+        assert!(!is_refused, "seed {seed}, {verdict:?}: {text}");
+        seen += u64::from(matches!(verdict, Verdict::Seen(..)));
+    }
+    assert!(seen > seeds().end / 4, "hardly any good frame: {seen}");
+}
+
+#[test]
+fn damaged_frames_are_refused_alike_by_all() {
+    let mut refused = 0;
+    for seed in seeds() {
+        let mut dice = Dice::new(seed);
+        let mut frame = frame(&mut dice);
+        for _ in 0..=dice.below(3) {
+            damage(&mut dice, &mut frame);
+            refused += u64::from(matches!(
+                law::check(&frame),
+                Verdict::Rejected(Reject::Json | Reject::Utf8)
+            ));
+        }
+    }
+    assert!(refused > seeds().end / 2, "hardly any damage: {refused}");
+}
+
+#[test]
+fn shards_of_json_are_refused_alike_by_all() {
+    for seed in seeds() {
+        let mut dice = Dice::new(seed);
+        law::check(&shards(&mut dice));
+        let mut object = shards(&mut dice);
+        object.insert(0, b'{');
+        law::check(&object);
+    }
+}
