@@ -187,3 +187,67 @@ pub(super) fn empty_batch() -> Batch {
         ..Batch::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::frame::Reject;
+
+    fn frame(offset: i64, kept: Option<Range<usize>>) -> Gathered {
+        Gathered::Frame {
+            arrival: Arrival {
+                partition: 0,
+                offset,
+                appended: None,
+            },
+            verdict: Verdict::Rejected(Reject::Json),
+            bytes: 3,
+            kept,
+        }
+    }
+
+    #[test]
+    fn what_was_gathered_comes_out_in_order_with_the_bytes_that_were_kept() {
+        let mut batch = empty_batch();
+        assert!(batch.is_done() && batch.is_empty());
+        batch.kept.extend_from_slice(b"onetwo");
+        batch.gathered = vec![frame(7, Some(0..3)), frame(8, None), frame(9, Some(3..6))];
+        assert_eq!(batch.take().unwrap().1, Some(&b"one"[..]));
+        assert_eq!(batch.take().unwrap().1, None);
+        let (last, bytes) = batch.take().unwrap();
+        assert_eq!(*last, frame(9, Some(3..6)));
+        assert_eq!(bytes, Some(&b"two"[..]));
+        assert!(batch.take().is_none() && batch.is_done() && !batch.is_empty());
+        batch.clear();
+        assert!(batch.is_done() && batch.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_wanted_is_left_out() {
+        let mut batch = empty_batch();
+        batch.gathered = vec![
+            frame(7, None),
+            Gathered::WentOn(0),
+            frame(0, None),
+            Gathered::ReachedEnd(0),
+        ];
+        let is_wanted = |next: &Gathered| !matches!(next, Gathered::WentOn(_));
+        let mut seen = 0;
+        while batch.skip_to(is_wanted) {
+            assert!(batch.take().is_some_and(|(next, _)| is_wanted(next)));
+            seen += 1;
+        }
+        assert_eq!(seen, 3);
+        assert!(batch.is_done());
+    }
+
+    #[test]
+    fn what_is_only_to_be_said_makes_a_batch_worth_sending() {
+        let mut batch = empty_batch();
+        batch.noticed.lost_place.push(3);
+        assert!(batch.is_done() && !batch.is_empty());
+        batch = empty_batch();
+        batch.is_last_word = true;
+        assert!(!batch.is_empty());
+    }
+}

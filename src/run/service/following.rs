@@ -73,14 +73,14 @@ impl Run<'_> {
     pub(super) fn keep_together(&mut self, now_ms: u64) -> Result<(), Failure> {
         let admission = &self.driver.admission;
         let indices = 0..self.driver.partitions().len();
-        let standings: Vec<_> = indices
-            .map(|i| Standing {
-                clock: admission.clock(i),
-                unread: admission.is_unread(i) || self.quiet.lags(i),
-                silent_ms: now_ms.saturating_sub(self.quiet.last_frame_ms(i)),
-            })
-            .collect();
-        for (index, waits) in self.skew.decide(&standings, admission.first_clock()) {
+        self.standings.clear();
+        self.standings.extend(indices.map(|i| Standing {
+            clock: admission.clock(i),
+            unread: admission.is_unread(i) || self.quiet.lags(i),
+            silent_ms: now_ms.saturating_sub(self.quiet.last_frame_ms(i)),
+        }));
+        let first_clock = admission.first_clock();
+        for (index, waits) in self.skew.decide(&self.standings, first_clock) {
             self.source.hold(index, waits)?;
         }
         Ok(())

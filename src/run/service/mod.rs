@@ -17,7 +17,7 @@ use super::pipeline::Broken;
 use super::publish::Unpublished;
 use super::quiet::Quiet;
 use super::scout::Scout;
-use super::skew::Skew;
+use super::skew::{Skew, Standing};
 use super::{Stop, close_with_limit};
 use crate::config::RunConfig;
 use crate::engine::catalog::Ask;
@@ -71,6 +71,7 @@ pub fn run(
         scout,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
+        standings: Vec::new(),
         walking: None,
         told_ahead: Vec::new(),
         told_waiting: false,
@@ -116,6 +117,8 @@ struct Run<'a> {
     scout: Scout,
     quiet: Quiet,
     skew: Skew,
+    /// Of one call, kept for its memory.
+    standings: Vec<Standing>,
     /// When all partitions were found idle, and where event time stood then.
     walking: Option<(u64, EventTime)>,
     /// Partitions that the log has named as being ahead.

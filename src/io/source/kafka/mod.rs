@@ -21,6 +21,24 @@ use crate::engine::admit::PartitionIndex;
 use crate::error::Failure;
 use crate::io::kafka_client::{Connection, Voice};
 
+/// What the client is told unless the user says otherwise. docs/DESIGN.md has the figures.
+const PROPERTIES: &[(&str, &str)] = &[
+    ("enable.auto.commit", "false"),
+    ("enable.auto.offset.store", "false"),
+    ("auto.offset.reset", "error"),
+    ("enable.partition.eof", "true"),
+    // The default of 1 s stalls the fetcher whenever decoding is slower than fetching.
+    ("fetch.queue.backoff.ms", "1"),
+    // What may wait in all partitions of a consumer together; the default of 64 MiB is read no faster.
+    ("queued.max.messages.kbytes", "16384"),
+    ("reconnect.backoff.max.ms", "2000"),
+    ("topic.metadata.refresh.interval.ms", "30000"),
+];
+
+/// One response, of all partitions of a broker: it may come on top of what waits. The default is 50 MiB. Where the user sets
+/// one of the limits that it must keep to, the client fits it in between them.
+const FETCH_BYTES: &str = "4194304";
+
 /// What belongs together.
 pub struct Consumers {
     /// One a consumer: each can be moved to a thread of its own.
@@ -43,18 +61,13 @@ pub fn consumers(
     from: From,
     consumers: usize,
 ) -> Result<Consumers, Failure> {
-    let config = connection.configure(&[
-        ("group.id", group),
-        ("enable.auto.commit", "false"),
-        ("enable.auto.offset.store", "false"),
-        ("auto.offset.reset", "error"),
-        ("enable.partition.eof", "true"),
-        // The default of 1 s stalls the fetcher whenever decoding is slower than fetching.
-        ("fetch.queue.backoff.ms", "1"),
-        ("queued.max.messages.kbytes", "16384"),
-        ("reconnect.backoff.max.ms", "2000"),
-        ("topic.metadata.refresh.interval.ms", "30000"),
-    ]);
+    let mut properties = vec![("group.id", group)];
+    properties.extend_from_slice(PROPERTIES);
+    let sets = |key| connection.properties.iter().any(|(set, _)| set == key);
+    if !sets("message.max.bytes") && !sets("receive.message.max.bytes") {
+        properties.push(("fetch.max.bytes", FETCH_BYTES));
+    }
+    let config = connection.configure(&properties);
     let refused = |error: KafkaError| Failure::Usage(format!("the Kafka client refuses: {error}"));
     let clients: Vec<Arc<Client>> = (0..consumers)
         .map(|_| config.create_with_context(Voice::default()).map(Arc::new))

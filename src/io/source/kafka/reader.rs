@@ -14,7 +14,7 @@ use super::tap::{Client, Taken, Tap};
 use crate::engine::admit::PartitionIndex;
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
-use crate::limits::{CONTROL_EVERY_MS, MESSAGES_PER_CALL};
+use crate::limits::{BYTES_PER_ROUND, CONTROL_EVERY_MS, MESSAGES_PER_CALL};
 use crate::observe::happenings::caution;
 
 /// What a reader is told to do.
@@ -77,8 +77,6 @@ pub struct Reader {
     positions: Positions,
     /// When the client was last asked for what is not about frames.
     tended: Instant,
-    /// Whether frames came in plenty when there were any: then there are more in a moment.
-    is_busy: bool,
 }
 
 /// The partitions of a reader, and what came of them in one call.
@@ -131,7 +129,6 @@ impl Reader {
             noticed: Noticed::default(),
             positions: Arc::clone(positions),
             tended: now(),
-            is_busy: false,
         })
     }
 
@@ -249,10 +246,16 @@ impl Reader {
             topics,
             ..
         } = self;
-        let taken = tap.take(wait, most, &mut |taken| match taken.error() {
-            None => deliver(share, taken, on),
-            Some(RDKafkaErrorCode::PartitionEOF) => reach_end(share, taken, on),
-            Some(code) => note(share, noticed, topics, taken, code),
+        let mut bytes = 0;
+        let taken = tap.take::<Failure>(wait, most, &mut |taken| {
+            match taken.error() {
+                None => deliver(share, taken, on)?,
+                Some(RDKafkaErrorCode::PartitionEOF) => reach_end(share, taken, on)?,
+                Some(code) => note(share, noticed, topics, taken, code)?,
+            }
+            bytes += taken.payload().map_or(0, <[u8]>::len);
+            // Large frames take long to decode, and there are other things to be done.
+            Ok(bytes < BYTES_PER_ROUND)
         })?;
         if !self.share.reached.is_empty() {
             self.positions.lock().extend(self.share.reached.drain(..));
@@ -272,7 +275,6 @@ impl Source for Reader {
         }
         let taken = self.take(Duration::ZERO, MESSAGES_PER_CALL, on)?;
         if taken > 0 || wait.is_zero() {
-            self.is_busy = taken > 0;
             return Ok(taken > 0);
         }
         // For one: a wait for more would not end before all of them are there.

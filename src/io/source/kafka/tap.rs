@@ -7,8 +7,9 @@
 //!   once, in `Drop`, after every partition that feeds the queue was stopped. The client is held by an `Arc` for as long
 //!   as they live, and the program destroys no handle of it elsewhere.
 //! - **Messages.** The batch call fills the first `n` slots with messages that are ours; `n` is what it returns, and never
-//!   more than the slots that it was told of. Each becomes an [`Owned`], which destroys it once, when it goes out of
-//!   scope, also in a panic. Slots are not read again: the next call writes them anew.
+//!   more than the slots that it was told of. It is called only when none of the last ones is left (`left` is empty). A
+//!   message leaves its slot, which is null from then on, and becomes an [`Owned`], which destroys it once, when it goes out
+//!   of scope, also in a panic.
 //! - **Bytes.** Payloads lie in the fetched response, which the message keeps alive. A [`Taken`] borrows from the `Owned`
 //!   message, and the callback gets it for a lifetime of the call's own, so no slice outlives its message. Nobody writes
 //!   to a response once it is parsed, and a null payload becomes `None` before a slice is made of it.
@@ -21,6 +22,7 @@
 )]
 
 use std::ffi::{CString, c_int};
+use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::slice;
 use std::sync::Arc;
@@ -47,6 +49,8 @@ pub(super) struct Tap {
     /// Topic and number of the partitions that feed the queue.
     started: Vec<(usize, i32)>,
     slots: Box<[*mut rd_kafka_message_t]>,
+    /// The slots whose messages were fetched from the queue and not handed out yet.
+    left: Range<usize>,
     client: Arc<Client>,
 }
 
@@ -131,6 +135,7 @@ impl Tap {
             topics: Vec::with_capacity(topics.len()),
             started: Vec::new(),
             slots: vec![ptr::null_mut(); MESSAGES_PER_CALL].into(),
+            left: 0..0,
             client,
         };
         for topic in topics {
@@ -168,6 +173,16 @@ impl Tap {
             return Ok(());
         };
         self.started.swap_remove(at);
+        for at in self.left.clone() {
+            let message = self.slots[at];
+            // SAFETY: a message in a slot is alive.
+            let is_its = unsafe { message.as_ref() }.is_some_and(|message| {
+                message.rkt == self.topics[topic].as_ptr() && message.partition == partition
+            });
+            if is_its {
+                drop(self.own(at));
+            }
+        }
         // SAFETY: the handle is alive.
         match unsafe { rd_kafka_consume_stop(self.topics[topic].as_ptr(), partition) } {
             0 => Ok(()),
@@ -175,34 +190,43 @@ impl Tap {
         }
     }
 
-    /// Takes up to `most` messages and hands each to `on`; returns how many there were. Where `most` are not there yet,
-    /// it waits for them: only a wait for a single one ends as soon as something comes. After an error of `on` the others
-    /// are thrown away.
+    /// Takes up to `most` messages and hands each to `on`, until that returns false: the others are handed out by the next
+    /// call. Returns how many were handed out. Where `most` are not there yet, it waits for them: only a wait for a single
+    /// one ends as soon as something comes.
     pub(super) fn take<E>(
         &mut self,
         wait: Duration,
         most: usize,
-        on: &mut dyn FnMut(&Taken<'_>) -> Result<(), E>,
+        on: &mut dyn FnMut(&Taken<'_>) -> Result<bool, E>,
     ) -> Result<usize, E> {
-        let wait_ms = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
-        let most = most.min(self.slots.len());
-        // SAFETY: the queue is alive, and there are at least `most` slots.
-        let taken = unsafe {
-            let slots = self.slots.as_mut_ptr();
-            rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait_ms, slots, most)
-        };
-        let taken = usize::try_from(taken).unwrap_or(0);
-        let mut outcome = Ok(());
-        for slot in &self.slots[..taken] {
-            let Some(message) = NonNull::new(*slot) else {
+        if self.left.is_empty() {
+            let wait_ms = c_int::try_from(wait.as_millis()).unwrap_or(c_int::MAX);
+            let most = most.min(self.slots.len());
+            // SAFETY: the queue is alive, and there are at least `most` slots, all of them null.
+            let taken = unsafe {
+                let slots = self.slots.as_mut_ptr();
+                rd_kafka_consume_batch_queue(self.queue.as_ptr(), wait_ms, slots, most)
+            };
+            self.left = 0..usize::try_from(taken).unwrap_or(0);
+        }
+        let mut handed_out = 0;
+        while let Some(at) = self.left.next() {
+            // One whose partition was stopped is gone.
+            let Some(message) = self.own(at) else {
                 continue;
             };
-            let message = Owned(message);
-            if outcome.is_ok() {
-                outcome = on(&message.view(&self.topics));
+            handed_out += 1;
+            if !on(&message.view(&self.topics))? {
+                break;
             }
         }
-        outcome.map(|()| taken)
+        Ok(handed_out)
+    }
+
+    /// Takes a message out of its slot.
+    fn own(&mut self, at: usize) -> Option<Owned> {
+        let message = std::mem::replace(&mut self.slots[at], ptr::null_mut());
+        NonNull::new(message).map(Owned)
     }
 
     pub(super) fn client(&self) -> &Arc<Client> {
@@ -216,6 +240,9 @@ impl Drop for Tap {
         // that is gone.
         while let Some(&(topic, partition)) = self.started.last() {
             let _ = self.stop(topic, partition);
+        }
+        for at in self.left.clone() {
+            drop(self.own(at));
         }
         for topic in &self.topics {
             // SAFETY: made in `new`, and not used after this.
