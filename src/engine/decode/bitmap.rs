@@ -5,8 +5,8 @@
 //!
 //! | phase | file | from | to |
 //! |---|---|---|---|
-//! | classes of bytes | `bytes`, and one file an instruction set | bytes | `ByteMaps` |
-//! | strings, and what is outside of them | `strings`, `escapes` | `ByteMaps` | `TokenMaps` |
+//! | what is known of each byte | `bytes`, and one file an instruction set | bytes | `ByteMaps` |
+//! | classes, strings, and what is outside of them | `classes`, `strings`, `escapes` | `ByteMaps` | `TokenMaps` |
 //! | containers | `brackets` | brackets | `ChangeMaps` |
 //! | the grammar | `grammar` | tokens, changes | `FindingMaps`, or what is wrong |
 //! | numbers and literals | `scalar` | findings | what is wrong |
@@ -17,6 +17,7 @@
 
 mod brackets;
 mod bytes;
+mod classes;
 mod escapes;
 mod fields;
 mod full;
@@ -50,7 +51,7 @@ use portable::Portable;
 /// An instruction set that the on-demand decoder knows how to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
-    /// AVX-512 with VBMI and VBMI2: Ice Lake, Zen 4 and later.
+    /// AVX-512 with VBMI, VBMI2 and VPOPCNTDQ: Ice Lake, Zen 4 and later.
     Avx512,
     /// AVX2.
     Avx2,
@@ -119,9 +120,14 @@ struct Work<'f, 's> {
     maps: &'s mut Maps,
 }
 
-/// What may be done to a frame, for any instruction set.
+/// What may be done to a frame, for any instruction set, with many lanes or with fewer.
 trait Job {
-    fn run<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Option<Found<'f>>;
+    fn run<'f, B: Bytes, L: Lanes, F: Lanes>(
+        bytes: B,
+        lanes: L,
+        fewer: F,
+        work: Work<'f, '_>,
+    ) -> Option<Found<'f>>;
 }
 
 /// The values of the two fields, as they stand in the frame; none where the key is missing.

@@ -121,12 +121,24 @@ impl LineReader {
     ///
     /// When it cannot be opened or its first bytes cannot be read.
     pub fn open(input: &Input, bytes: &BytesRead) -> Result<Self, Failure> {
+        Self::new(input.spoken(), input.open()?, bytes)
+    }
+
+    /// The same over anything that can be read; `name` is how messages call it.
+    ///
+    /// # Errors
+    ///
+    /// When its first bytes cannot be read.
+    pub fn new(
+        name: String,
+        input: Box<dyn Read + Send>,
+        bytes: &BytesRead,
+    ) -> Result<Self, Failure> {
         let counted = Counted {
-            inner: input.open()?,
+            inner: input,
             bytes: Arc::clone(bytes),
         };
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
-        let name = input.spoken();
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);

@@ -15,9 +15,11 @@
 
 use std::arch::x86_64::*;
 
-use super::bytes::{Bytes, SPACE_BY_LOW_HALF, places_by_fours, utf8};
+use super::bytes::{
+    Bytes, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, by_low_half, places_by_fours, utf8,
+};
 use super::lanes::Lanes;
-use super::maps::{BLOCK, ByteMaps, Row};
+use super::maps::{BLOCK, ByteMaps, CHUNK_BLOCKS, Row, StructureMaps};
 use super::{Found, Job, Work};
 
 /// Proof that this CPU has the instructions.
@@ -38,7 +40,7 @@ impl Avx2 {
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
         #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
         fn inner<'f, J: Job>(proof: Avx2, work: Work<'f, '_>) -> Option<Found<'f>> {
-            J::run(proof, proof, work)
+            J::run(proof, proof, proof, work)
         }
         // SAFETY: the features are there, or there would be no `self`.
         unsafe { inner::<J>(self, work) }
@@ -59,16 +61,7 @@ type Halves = (__m256i, __m256i);
 
 /// `/bfnt` and the backslash where the low half of a byte leads to them. `r` shares that with `b`, and is looked for by
 /// itself.
-const LETTER_BY_LOW_HALF: [u8; 16] = {
-    let mut table = [0xff; 16];
-    let letters = *b"/bfnt\\";
-    let mut i = 0;
-    while i < letters.len() {
-        table[(letters[i] & 15) as usize] = letters[i];
-        i += 1;
-    }
-    table
-};
+const LETTER_BY_LOW_HALF: [u8; 16] = by_low_half(b"/bfnt\\");
 
 #[inline(always)]
 fn all(byte: u8) -> __m256i {
@@ -109,7 +102,7 @@ fn masks(low: __m256i, high: __m256i) -> u64 {
 /// Enters the top bits of a block's bytes. Two stores of half a word are cheaper than putting the word together.
 #[inline(always)]
 fn put(row: &mut Row, at: usize, low: __m256i, high: __m256i) {
-    let word: &mut u64 = &mut row.0[at & (super::maps::CHUNK_BLOCKS - 1)];
+    let word: &mut u64 = &mut row.0[at & (CHUNK_BLOCKS - 1)];
     let halves = std::ptr::from_mut(word).cast::<u32>();
     proven! {
         // A word is two halves, the lower one first on every CPU that has AVX2.
@@ -118,20 +111,26 @@ fn put(row: &mut Row, at: usize, low: __m256i, high: __m256i) {
     }
 }
 
+/// All bits in the bytes that the table leads to themselves.
 #[inline(always)]
-fn spaces(half: __m256i) -> __m256i {
-    proven! {
-        let spaces = _mm256_shuffle_epi8(table(&SPACE_BY_LOW_HALF), half);
-        _mm256_cmpeq_epi8(spaces, half)
-    }
+fn found(half: __m256i, by_low_half: &[u8; 16]) -> __m256i {
+    proven!(_mm256_cmpeq_epi8(_mm256_shuffle_epi8(table(by_low_half), half), half))
+}
+
+#[inline(always)]
+fn lower(half: __m256i) -> __m256i {
+    proven!(_mm256_or_si256(half, all(0x20)))
 }
 
 #[inline(always)]
 fn letters(half: __m256i) -> __m256i {
-    proven! {
-        let letters = _mm256_shuffle_epi8(table(&LETTER_BY_LOW_HALF), half);
-        _mm256_or_si256(_mm256_cmpeq_epi8(letters, half), same(half, b'r'))
-    }
+    proven!(_mm256_or_si256(found(half, &LETTER_BY_LOW_HALF), same(half, b'r')))
+}
+
+/// Bit `7 - BY` of each byte as its top bit.
+#[inline(always)]
+fn raised<const BY: i32>(half: __m256i) -> __m256i {
+    proven!(_mm256_slli_epi16::<BY>(half))
 }
 
 /// The bits of mistakes in what follows on `before`.
@@ -181,26 +180,31 @@ impl Bytes for Avx2 {
 
     #[inline(always)]
     fn classify(self, (low, high): Halves, maps: &mut ByteMaps, at: usize) {
-        self.classify_structure((low, high), maps, at);
-        put(&mut maps.comma, at, same(low, b','), same(high, b','));
-        put(&mut maps.colon, at, same(low, b':'), same(high, b':'));
-        put(&mut maps.space, at, spaces(low), spaces(high));
+        let (sign_low, sign_high) = (lower(low), lower(high));
         put(
-            &mut maps.control,
+            &mut maps.sign,
             at,
-            at_most(low, 0x1f),
-            at_most(high, 0x1f),
+            found(sign_low, &SIGN_BY_LOW_HALF),
+            found(sign_high, &SIGN_BY_LOW_HALF),
         );
-        put(&mut maps.high, at, low, high);
+        put(
+            &mut maps.mark,
+            at,
+            found(low, &MARK_BY_LOW_HALF),
+            found(high, &MARK_BY_LOW_HALF),
+        );
         put(&mut maps.letter, at, letters(low), letters(high));
+        put(&mut maps.bit1, at, raised::<6>(low), raised::<6>(high));
+        put(&mut maps.bit5, at, raised::<2>(low), raised::<2>(high));
+        put(&mut maps.bit6, at, raised::<1>(low), raised::<1>(high));
+        put(&mut maps.bit7, at, low, high);
     }
 
     #[inline(always)]
-    fn classify_structure(self, (low, high): Halves, maps: &mut ByteMaps, at: usize) {
+    fn classify_structure(self, (low, high): Halves, maps: &mut StructureMaps, at: usize) {
         put(&mut maps.backslash, at, same(low, b'\\'), same(high, b'\\'));
         put(&mut maps.quote, at, same(low, b'"'), same(high, b'"'));
         // Braces and square brackets differ in this bit alone.
-        let lower = |half| proven!(_mm256_or_si256(half, all(0x20)));
         let (low, high) = (lower(low), lower(high));
         put(&mut maps.open, at, same(low, b'{'), same(high, b'{'));
         put(&mut maps.close, at, same(low, b'}'), same(high, b'}'));
@@ -333,6 +337,13 @@ impl Lanes for Avx2 {
             let each = _mm256_setr_epi64x(1, 2, 4, 8);
             _mm256_cmpeq_epi64(_mm256_and_si256(_mm256_set1_epi64x(mask.cast_signed()), each), each)
         }
+    }
+    #[inline(always)]
+    fn count(self, a: __m256i) -> u64 {
+        let mut lanes = [0_u64; 4];
+        self.store(a, &mut lanes);
+        let [a, b, c, d] = lanes.map(u64::count_ones);
+        u64::from(a + b + c + d)
     }
     #[inline(always)]
     fn lane_before(self, a: __m256i, before: __m256i) -> __m256i {

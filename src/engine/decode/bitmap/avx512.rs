@@ -14,15 +14,16 @@
 
 use std::arch::x86_64::*;
 
-use super::bytes::{Bytes, LETTERS, SPACE_BY_LOW_HALF, utf8};
+use super::avx2::Avx2;
+use super::bytes::{Bytes, LETTERS, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, utf8};
 use super::lanes::Lanes;
-use super::maps::{BLOCK, ByteMaps};
+use super::maps::{BLOCK, ByteMaps, StructureMaps};
 use super::{Found, Job, Work};
 
-/// Proof that this CPU has the instructions. Needs VBMI and VBMI2 too (Ice Lake, Zen 4 and later): what has AVX-512 without
+/// Proof that this CPU has the instructions. Needs VBMI, VBMI2 and VPOPCNTDQ too (Ice Lake, Zen 4 and later): what has AVX-512 without
 /// them is as well served by AVX2.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Avx512(());
+pub(super) struct Avx512(Avx2);
 
 impl Avx512 {
     pub(super) fn detect() -> Option<Self> {
@@ -32,21 +33,18 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
-        is_there.then_some(Self(()))
+            && is_x86_feature_detected!("avx512vpopcntdq");
+        // What AVX2 code takes for granted is taken for granted here too.
+        Avx2::detect().filter(|_| is_there).map(Self)
     }
 
     /// Does the work with these instructions.
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
         #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx2,bmi1,bmi2,lzcnt,popcnt"
+            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
         )]
         fn inner<'f, J: Job>(proof: Avx512, work: Work<'f, '_>) -> Option<Found<'f>> {
-            J::run(proof, proof, work)
+            J::run(proof, proof, proof.0, work)
         }
         // SAFETY: the features are there, or there would be no `self`.
         unsafe { inner::<J>(self, work) }
@@ -130,21 +128,23 @@ impl Bytes for Avx512 {
 
     #[inline(always)]
     fn classify(self, block: __m512i, maps: &mut ByteMaps, at: usize) {
-        self.classify_structure(block, maps, at);
-        maps.comma.put(at, equal(block, b','));
-        maps.colon.put(at, equal(block, b':'));
         proven! {
-            let spaces = _mm512_shuffle_epi8(table(&SPACE_BY_LOW_HALF), block);
-            maps.space.put(at, _mm512_cmpeq_epi8_mask(spaces, block));
-            maps.control.put(at, _mm512_cmplt_epu8_mask(block, all(0x20)));
-            maps.high.put(at, _mm512_movepi8_mask(block));
+            let lower = _mm512_or_si512(block, all(0x20));
+            let signs = _mm512_shuffle_epi8(table(&SIGN_BY_LOW_HALF), lower);
+            maps.sign.put(at, _mm512_cmpeq_epi8_mask(signs, lower));
+            let marks = _mm512_shuffle_epi8(table(&MARK_BY_LOW_HALF), block);
+            maps.mark.put(at, _mm512_cmpeq_epi8_mask(marks, block));
             let letters = _mm512_permutexvar_epi8(block, load(&LETTER_BY_LOW_BITS));
             maps.letter.put(at, _mm512_cmpeq_epi8_mask(letters, block));
+            maps.bit1.put(at, _mm512_test_epi8_mask(block, all(1 << 1)));
+            maps.bit5.put(at, _mm512_test_epi8_mask(block, all(1 << 5)));
+            maps.bit6.put(at, _mm512_test_epi8_mask(block, all(1 << 6)));
+            maps.bit7.put(at, _mm512_movepi8_mask(block));
         }
     }
 
     #[inline(always)]
-    fn classify_structure(self, block: __m512i, maps: &mut ByteMaps, at: usize) {
+    fn classify_structure(self, block: __m512i, maps: &mut StructureMaps, at: usize) {
         // Braces and square brackets differ in this bit alone.
         let lower = proven!(_mm512_or_si512(block, all(0x20)));
         maps.backslash.put(at, equal(block, b'\\'));
@@ -306,6 +306,10 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn spread(self, mask: u64) -> __m512i {
         proven!(_mm512_movm_epi64(mask as u8))
+    }
+    #[inline(always)]
+    fn count(self, a: __m512i) -> u64 {
+        proven!(_mm512_reduce_add_epi64(_mm512_popcnt_epi64(a)).cast_unsigned())
     }
     #[inline(always)]
     fn lane_before(self, a: __m512i, before: __m512i) -> __m512i {

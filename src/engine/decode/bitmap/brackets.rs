@@ -6,6 +6,10 @@ use crate::limits::MAX_FRAME_DEPTH;
 /// Levels whose types fit the shift register.
 const LEVELS: usize = 64;
 
+/// Levels beyond which a frame is too deep: exactly those for which there is no room.
+pub(super) const OUTER_WORDS: usize = MAX_FRAME_DEPTH / LEVELS;
+const _: () = assert!(MAX_FRAME_DEPTH % LEVELS == 0);
+
 /// The containers that are open. Depth costs a bit a level, never the stack.
 #[derive(Clone, Copy)]
 pub(super) struct Containers {
@@ -13,13 +17,13 @@ pub(super) struct Containers {
     types: u64,
     /// How many are open.
     depth: usize,
-    deepest: usize,
     /// Place of the last bracket, from the first byte of the root.
     last: usize,
     /// Changes that come into force with the next chunk's first byte.
     next_in_object: u64,
     next_at_root: u64,
-    is_wrong: bool,
+    /// Not 0 if brackets did not pair, or one stood behind the root.
+    wrong: u64,
 }
 
 impl Containers {
@@ -27,18 +31,11 @@ impl Containers {
     pub(super) const ROOT: Self = Self {
         types: 1,
         depth: 1,
-        deepest: 1,
         last: 0,
         next_in_object: 1 << 1,
         next_at_root: 1 << 1,
-        is_wrong: false,
+        wrong: 0,
     };
-
-    /// Whether brackets paired so far, none stood behind the root, and none lay too deep.
-    #[inline(always)]
-    pub(super) fn are_good(&self) -> bool {
-        !self.is_wrong && self.deepest <= MAX_FRAME_DEPTH
-    }
 
     /// Where the root ends, if it does.
     #[inline(always)]
@@ -47,15 +44,9 @@ impl Containers {
     }
 
     /// Enters where contexts change in the chunk that begins at `from`, whose first `count` brackets are listed. The brace
-    /// that opens the root is the first of the first chunk. Returns false if there is no going on.
+    /// that opens the root is the first of the first chunk. Returns false if brackets do not pair or are too deep.
     #[inline(always)]
-    pub(super) fn follow(
-        &mut self,
-        chunk: &[u8],
-        from: usize,
-        count: usize,
-        maps: &mut Maps,
-    ) -> bool {
+    pub(super) fn follow(&mut self, chunk: &[u8], from: usize, count: usize, maps: &mut Maps) -> bool {
         let Maps {
             brackets,
             changes,
@@ -67,65 +58,67 @@ impl Containers {
         let Some(listed) = brackets.get(usize::from(from == 0)..count) else {
             return false;
         };
+        // A copy, which stays in registers.
+        let mut containers = *self;
         for place in listed {
             let place = usize::from(*place) & (CHUNK - 1);
             let Some(byte) = chunk.get(place) else {
                 return false;
             };
-            if !self.pass(*byte, place, changes, outer) {
+            if !containers.pass(*byte, place, changes, outer) {
                 return false;
             }
         }
         if let Some(place) = listed.last() {
-            self.last = from + usize::from(*place);
+            containers.last = from + usize::from(*place);
         }
         // What the last byte of a full chunk changes is in force in the next one.
-        self.next_in_object = changes.in_object.0[CHUNK_BLOCKS];
-        self.next_at_root = changes.at_root.0[CHUNK_BLOCKS];
-        true
+        containers.next_in_object = changes.in_object.0[CHUNK_BLOCKS];
+        containers.next_at_root = changes.at_root.0[CHUNK_BLOCKS];
+        *self = containers;
+        self.wrong == 0
     }
 
     /// Takes one bracket into account. Without branches but for every 64th level, as brackets come in no foreseeable order.
+    /// False if it is too deep.
     #[inline(always)]
     fn pass(
         &mut self,
         byte: u8,
         place: usize,
         changes: &mut ChangeMaps,
-        outer: &mut [u64],
+        outer: &mut [u64; OUTER_WORDS],
     ) -> bool {
         // In ASCII a brace differs from a square bracket in one bit, and what opens from what closes in another.
         let is_curly = u64::from((byte >> 5) & 1);
-        let opens = usize::from((byte >> 1) & 1);
-        let was_in_object = self.types & 1;
-        let was_at_root = self.depth == 1;
-        self.is_wrong |= self.depth == 0;
-        // The level that the bracket opens or closes. Behind the root there is none to close: the depth wraps around, which
-        // is deeper than any that is good.
-        let level = self.depth.wrapping_sub(1 - opens);
-        let mismatch = (self.types ^ is_curly) & 1 != 0;
-        self.is_wrong |= mismatch & (opens == 0);
+        let opens = u64::from((byte >> 1) & 1);
+        let (types, depth) = (self.types, self.depth);
+        // Behind the root there may be none. Should it close a container that there is not, the depth wraps around; the
+        // frame is refused anyway.
+        self.wrong |= u64::from(depth == 0);
+        self.wrong |= (types ^ is_curly) & (opens ^ 1);
+        // The level that the bracket opens or closes.
+        let level = depth.wrapping_sub(1).wrapping_add(opens as usize);
         if level % LEVELS == 0 {
             let Some(saved) = outer.get_mut(level / LEVELS) else {
                 return false;
             };
+            self.types = if opens == 1 { is_curly } else { *saved };
             if opens == 1 {
-                *saved = self.types;
-                self.types = is_curly;
-            } else {
-                self.types = *saved;
+                *saved = types;
             }
         } else {
-            let opened = (self.types << 1) | is_curly;
-            let closed = self.types >> 1;
-            self.types = if opens == 1 { opened } else { closed };
+            self.types = if opens == 1 {
+                (types << 1) | is_curly
+            } else {
+                types >> 1
+            };
         }
-        self.depth = level.wrapping_add(opens);
-        self.deepest = self.deepest.max(self.depth);
+        self.depth = level.wrapping_add(opens as usize);
         // What a bracket changes is in force behind it.
         let (word, bit) = ((place + 1) / 64, (place + 1) % 64);
-        changes.in_object.0[word] ^= (was_in_object ^ (self.types & 1)) << bit;
-        changes.at_root.0[word] ^= u64::from(was_at_root ^ (self.depth == 1)) << bit;
+        changes.in_object.0[word] ^= ((types ^ self.types) & 1) << bit;
+        changes.at_root.0[word] ^= u64::from((depth == 1) ^ (self.depth == 1)) << bit;
         true
     }
 }

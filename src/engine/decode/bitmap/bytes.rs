@@ -1,6 +1,6 @@
 //! A block of 64 bytes in registers, and the questions that are asked of it.
 
-use super::maps::{BLOCK, ByteMaps};
+use super::maps::{BLOCK, ByteMaps, StructureMaps};
 
 /// The code points that a backslash may stand before, beside `"` and `u`.
 pub(super) const LETTERS: [u8; 7] = *b"\\/bfnrt";
@@ -17,8 +17,8 @@ pub(super) trait Bytes: Copy {
     fn load_partial(self, bytes: &[u8]) -> Self::Block;
     /// Enters what each byte is as the bitmaps' word `at`.
     fn classify(self, block: Self::Block, maps: &mut ByteMaps, at: usize);
-    /// As [`classify`](Self::classify), for backslashes, quotes and brackets alone.
-    fn classify_structure(self, block: Self::Block, maps: &mut ByteMaps, at: usize);
+    /// The same for the few classes that lead to keys.
+    fn classify_structure(self, block: Self::Block, maps: &mut StructureMaps, at: usize);
     fn equal(self, block: Self::Block, byte: u8) -> u64;
     /// Hexadecimal digits.
     fn hex(self, block: Self::Block) -> u64;
@@ -63,16 +63,25 @@ pub(super) fn places_by_fours(mut bits: u64, base: u16, into: &mut [u16; BLOCK])
     count
 }
 
-/// What a 16-byte table lookup by the low half of a byte is to find: the byte itself if it is white space.
-pub(super) const SPACE_BY_LOW_HALF: [u8; 16] = {
-    // A byte never equals an entry that its own low half does not lead to.
+/// What a 16-byte table lookup by the low half of a byte is to find: the byte itself if it is a mark. Elsewhere what no byte
+/// equals that is led there.
+pub(super) const MARK_BY_LOW_HALF: [u8; 16] = by_low_half(b" \"\t\n\r\\");
+
+/// The same for signs, once bit 5 is set in all bytes: it turns `[` and `]` into `{` and `}`, and leaves the others alone.
+pub(super) const SIGN_BY_LOW_HALF: [u8; 16] = by_low_half(b"{},:");
+
+/// A table in which each of the bytes stands where its low half leads to.
+pub(super) const fn by_low_half(bytes: &[u8]) -> [u8; 16] {
     let mut table = [0xff; 16];
-    table[0x0] = b' ';
-    table[0x9] = b'\t';
-    table[0xa] = b'\n';
-    table[0xd] = b'\r';
+    let mut i = 0;
+    while i < bytes.len() {
+        let at = (bytes[i] & 15) as usize;
+        assert!(table[at] == 0xff, "two bytes for one place");
+        table[at] = bytes[i];
+        i += 1;
+    }
     table
-};
+}
 
 /// Table lookups over the halves of neighbouring bytes that find every mistake of two bytes in UTF-8: Keiser and Lemire,
 /// "Validating UTF-8 In Less Than One Instruction Per Byte" (2021). A bit that is set in all three is a mistake.

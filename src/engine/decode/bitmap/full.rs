@@ -14,16 +14,21 @@ use super::value;
 use super::{Found, Job, Work};
 
 /// Frames up to so many bytes are judged a block at a time: filling more lanes takes longer than they have blocks for.
-const SHORT: usize = 3 * BLOCK;
+pub(super) const SHORT: usize = 3 * BLOCK;
 /// How far ahead memory is asked for, in bytes. Frames mostly lie one behind the other, in a file's buffer as in a fetched
 /// batch of Kafka's.
-const PREFETCH: usize = 4_096;
+pub(super) const PREFETCH: usize = 4_096;
 
 pub(super) struct Full;
 
 impl Job for Full {
     #[inline(always)]
-    fn run<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Option<Found<'f>> {
+    fn run<'f, B: Bytes, L: Lanes, F: Lanes>(
+        bytes: B,
+        lanes: L,
+        _: F,
+        work: Work<'f, '_>,
+    ) -> Option<Found<'f>> {
         if work.root.len() <= SHORT {
             scan(bytes, OneLane, work)
         } else {
@@ -97,7 +102,6 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
         self.find_fields(&left, from, maps);
         self.utf8.check(self.bytes, self.root, from, high);
         scalars_are_good
-            && self.containers.are_good()
             && self.utf8.is_good()
             && self.lanes.used(self.grammar.wrong) == 0
     }
@@ -125,12 +129,18 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
     fn mark(&mut self, chunk: &[u8], blocks: usize, maps: &mut Maps) -> Option<(usize, u64)> {
         let lanes = self.lanes;
         if blocks % L::COUNT != 0 {
-            maps.bytes.each(|row| row.clear_from(lanes, blocks));
+            for row in maps.bytes.rows() {
+                row.clear_from(lanes, blocks);
+            }
         }
         let groups = blocks.div_ceil(L::COUNT);
         let (mut brackets, mut high) = (0, 0);
         for group in 0..groups {
-            let within = (group + 1 == groups).then(|| within(lanes, chunk.len(), group));
+            let within = if group + 1 == groups {
+                within(lanes, chunk.len(), group)
+            } else {
+                lanes.splat(u64::MAX)
+            };
             let marked = strings::mark(
                 lanes,
                 &maps.bytes,
@@ -152,7 +162,7 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             }
             maps.tokens.bracket.put_group(lanes, group, marked.bracket);
             brackets = self.list_brackets(group, lanes.used(marked.bracket), brackets, maps);
-            high |= lanes.used(maps.bytes.high.group(lanes, group)) << (group * L::COUNT);
+            high |= lanes.used(marked.high) << (group * L::COUNT);
             maps.changes
                 .in_object
                 .put_group(lanes, group, lanes.splat(0));
@@ -188,7 +198,6 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
     fn judge(&mut self, blocks: usize, maps: &mut Maps) -> Left {
         let mut left = Left::default();
         let Maps {
-            bytes,
             tokens,
             changes,
             findings,
@@ -197,7 +206,7 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
         for group in 0..blocks.div_ceil(L::COUNT) {
             let found = self.grammar.judge(
                 self.lanes,
-                (bytes, tokens, changes),
+                (tokens, changes),
                 findings,
                 group,
                 self.names,
@@ -242,13 +251,7 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
                 self.note(field, end);
             }
         }
-        if left.escaped_keys != 0 {
-            self.find_escaped(left.escaped_keys, from, maps);
-        }
-    }
-
-    #[cold]
-    fn find_escaped(&mut self, mut blocks: u64, from: usize, maps: &Maps) {
+        let mut blocks = left.escaped_keys;
         while blocks != 0 {
             let block = blocks.trailing_zeros() as usize;
             blocks &= blocks - 1;

@@ -17,7 +17,7 @@
 
 use super::keys::Names;
 use super::lanes::Lanes;
-use super::maps::{ByteMaps, ChangeMaps, FindingMaps, TokenMaps};
+use super::maps::{ChangeMaps, FindingMaps, TokenMaps};
 use super::strings::last_bit;
 
 /// What one group leaves for the next: of each of these, whether the last token was it.
@@ -72,12 +72,11 @@ impl<L: Lanes> Grammar<L> {
     pub(super) fn judge(
         &mut self,
         lanes: L,
-        maps: (&ByteMaps, &TokenMaps, &ChangeMaps),
+        (tokens, changes): (&TokenMaps, &ChangeMaps),
         findings: &mut FindingMaps,
         group: usize,
         names: &Names,
     ) -> Found {
-        let (bytes, tokens, changes) = maps;
         let quote = tokens.quote.group(lanes, group);
         let inside = tokens.inside.group(lanes, group);
         let open = tokens.open.group(lanes, group);
@@ -90,11 +89,13 @@ impl<L: Lanes> Grammar<L> {
             lanes.prefix_xor(changes.in_object.group(lanes, group), &mut self.in_object);
         let at_root = lanes.prefix_xor(changes.at_root.group(lanes, group), &mut self.at_root);
 
-        let has_space = lanes.used(space) != 0;
-        let space = has_space.then_some(space);
-        let after_open = before(lanes, open, &mut self.open, space);
-        let after_comma = before(lanes, comma, &mut self.comma, space);
-        let after_colon = before(lanes, colon, &mut self.colon, space);
+        let space = Space {
+            is_any: lanes.used(space) != 0,
+            bytes: space,
+        };
+        let after_open = before(lanes, open, &mut self.open, &space);
+        let after_comma = before(lanes, comma, &mut self.comma, &space);
+        let after_colon = before(lanes, colon, &mut self.colon, &space);
         let member_due = lanes.or(after_open, after_comma);
         let value_due = lanes.or(after_colon, lanes.without(member_due, in_object));
         let string_due = lanes.or(member_due, after_colon);
@@ -104,7 +105,7 @@ impl<L: Lanes> Grammar<L> {
         // A carry that is let in at the opening quote of a key runs through all of it, and comes out at its closing quote.
         let passed = lanes.add_long(inside, key_start, &mut self.in_key);
         let key_end = lanes.without(passed, inside);
-        let after_key = before(lanes, key_end, &mut self.key_end, space);
+        let after_key = before(lanes, key_end, &mut self.key_end, &space);
         let scalar_start = lanes.without(scalar, lanes.shift_in(scalar, &mut self.scalar));
 
         let wrong_value = lanes.or(
@@ -124,7 +125,7 @@ impl<L: Lanes> Grammar<L> {
         let candidate = lanes.and(root_key_end, of_length);
         // The bytes of root keys, opening quotes included: what the carry emptied on its way.
         let root_key = lanes.and(lanes.without(inside, passed), at_root);
-        let escape = lanes.and(root_key, bytes.backslash.group(lanes, group));
+        let escape = lanes.and(root_key, tokens.backslash.group(lanes, group));
         let mut escaped_keys = 0;
         if (lanes.used(escape) | self.in_escaped_key) != 0 {
             // A carry let in at the first backslash comes out at the key's end. Later ones in the same key find it emptied,
@@ -144,22 +145,24 @@ impl<L: Lanes> Grammar<L> {
     }
 }
 
+/// White space outside of strings.
+struct Space<L: Lanes> {
+    bytes: L::Word,
+    /// Mostly there is none, and nothing to be passed over.
+    is_any: bool,
+}
+
 /// Whether the token before a byte is one of `tokens`, white space passed over. `carry` is the same of the group before.
 #[inline(always)]
-fn before<L: Lanes>(
-    lanes: L,
-    tokens: L::Word,
-    carry: &mut L::Word,
-    space: Option<L::Word>,
-) -> L::Word {
+fn before<L: Lanes>(lanes: L, tokens: L::Word, carry: &mut L::Word, space: &Space<L>) -> L::Word {
     let last = last_bit(lanes, tokens);
     let next = lanes.shift_in(tokens, carry);
-    let Some(space) = space else {
+    if !space.is_any {
         return next;
-    };
+    }
     // A carry that is let in at the first byte of white space behind the token comes out behind the last.
     let mut beyond = 0;
-    let passed = lanes.add_long(space, lanes.and(next, space), &mut beyond);
+    let passed = lanes.add_long(space.bytes, lanes.and(next, space.bytes), &mut beyond);
     *carry = lanes.splat((last | beyond) << 63);
-    lanes.without(lanes.or(next, passed), space)
+    lanes.without(lanes.or(next, passed), space.bytes)
 }

@@ -43,6 +43,8 @@ pub(super) trait Lanes: Copy {
     fn used(self, a: Self::Word) -> u64;
     /// All bits in the lanes that the mask names; bits of the mask beyond the lanes do not matter.
     fn spread(self, mask: u64) -> Self::Word;
+    /// How many bits there are in all lanes.
+    fn count(self, a: Self::Word) -> u64;
     /// Each lane gets the one below it, the lowest one the highest of `before`.
     fn lane_before(self, a: Self::Word, before: Self::Word) -> Self::Word;
 
@@ -176,6 +178,10 @@ impl Lanes for OneLane {
     #[inline(always)]
     fn spread(self, mask: u64) -> u64 {
         (mask & 1).wrapping_neg()
+    }
+    #[inline(always)]
+    fn count(self, a: u64) -> u64 {
+        a.count_ones().into()
     }
     #[inline(always)]
     fn lane_before(self, _: u64, before: u64) -> u64 {

@@ -1,5 +1,6 @@
 //! The bitmaps of one chunk, by name: one bit for each byte.
 
+use super::brackets::OUTER_WORDS;
 use super::lanes::Lanes;
 
 /// Bytes of a block: one word of each bitmap.
@@ -56,48 +57,61 @@ impl Row {
     }
 }
 
-/// Classes of bytes, whether in a string or not.
+/// What is known of each byte, whether in a string or not: as few bitmaps as tell all classes apart, because making them is
+/// what costs. `classes` has the classes.
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct ByteMaps {
+    /// `{`, `}`, `[`, `]`, `,` and `:`; also the control characters 0x0c and 0x1a, which look like the last two.
+    pub(super) sign: Row,
+    /// Space, tab, line feed, carriage return, `"` and the backslash.
+    pub(super) mark: Row,
+    /// What may stand behind a backslash, but for `"` and `u`.
+    pub(super) letter: Row,
+    /// Bits of the bytes themselves.
+    pub(super) bit1: Row,
+    pub(super) bit5: Row,
+    pub(super) bit6: Row,
+    /// 0x80 and above: part of a character of several bytes.
+    pub(super) bit7: Row,
+}
+
+impl ByteMaps {
+    #[inline(always)]
+    pub(super) fn rows(&mut self) -> [&mut Row; 7] {
+        [
+            &mut self.sign,
+            &mut self.mark,
+            &mut self.letter,
+            &mut self.bit1,
+            &mut self.bit5,
+            &mut self.bit6,
+            &mut self.bit7,
+        ]
+    }
+}
+
+/// The little that is enough to find keys: the classes of the bytes that strings and containers begin and end with.
+#[derive(Clone)]
+#[repr(C)]
+pub(super) struct StructureMaps {
     pub(super) backslash: Row,
     pub(super) quote: Row,
     /// `{` and `[`.
     pub(super) open: Row,
     /// `}` and `]`.
     pub(super) close: Row,
-    pub(super) comma: Row,
-    pub(super) colon: Row,
-    /// What is white space to JSON: space, tab, line feed, carriage return.
-    pub(super) space: Row,
-    /// Below 0x20.
-    pub(super) control: Row,
-    /// 0x80 and above: part of a character of several bytes.
-    pub(super) high: Row,
-    /// What may stand behind a backslash, but for `"` and `u`.
-    pub(super) letter: Row,
 }
 
-impl ByteMaps {
-    /// Does something to each bitmap.
+impl StructureMaps {
     #[inline(always)]
-    pub(super) fn each(&mut self, mut to: impl FnMut(&mut Row)) {
-        to(&mut self.comma);
-        to(&mut self.colon);
-        to(&mut self.space);
-        to(&mut self.control);
-        to(&mut self.high);
-        to(&mut self.letter);
-        self.each_of_structure(to);
-    }
-
-    /// Does something to the bitmaps of backslashes, quotes and brackets.
-    #[inline(always)]
-    pub(super) fn each_of_structure(&mut self, mut to: impl FnMut(&mut Row)) {
-        to(&mut self.backslash);
-        to(&mut self.quote);
-        to(&mut self.open);
-        to(&mut self.close);
+    pub(super) fn rows(&mut self) -> [&mut Row; 4] {
+        [
+            &mut self.backslash,
+            &mut self.quote,
+            &mut self.open,
+            &mut self.close,
+        ]
     }
 }
 
@@ -117,6 +131,7 @@ pub(super) struct TokenMaps {
     /// All else: bytes of numbers, of `true`, `false` and `null`, and of what has no place in JSON.
     pub(super) scalar: Row,
     pub(super) bracket: Row,
+    pub(super) backslash: Row,
     /// Bytes behind a backslash for which there is no letter: `u`, or a mistake.
     pub(super) odd_escape: Row,
 }
@@ -149,13 +164,14 @@ pub(super) struct FindingMaps {
 #[repr(C)]
 pub(super) struct Maps {
     pub(super) bytes: ByteMaps,
+    pub(super) structure: StructureMaps,
     pub(super) tokens: TokenMaps,
     pub(super) changes: ChangeMaps,
     pub(super) findings: FindingMaps,
     /// Where in the chunk brackets are, in order. Longer than a chunk by what is written without a look at how many.
     pub(super) brackets: [u16; CHUNK + BLOCK],
     /// Types of the containers below the innermost 64: one bit a level, 1 is an object.
-    pub(super) outer: [u64; crate::limits::MAX_FRAME_DEPTH / 64 + 2],
+    pub(super) outer: [u64; OUTER_WORDS],
 }
 
 impl Maps {
@@ -163,16 +179,19 @@ impl Maps {
         const ROW: Row = Row::EMPTY;
         Box::new(Self {
             bytes: ByteMaps {
+                sign: ROW,
+                mark: ROW,
+                letter: ROW,
+                bit1: ROW,
+                bit5: ROW,
+                bit6: ROW,
+                bit7: ROW,
+            },
+            structure: StructureMaps {
                 backslash: ROW,
                 quote: ROW,
                 open: ROW,
                 close: ROW,
-                comma: ROW,
-                colon: ROW,
-                space: ROW,
-                control: ROW,
-                high: ROW,
-                letter: ROW,
             },
             tokens: TokenMaps {
                 quote: ROW,
@@ -184,6 +203,7 @@ impl Maps {
                 space: ROW,
                 scalar: ROW,
                 bracket: ROW,
+                backslash: ROW,
                 odd_escape: ROW,
             },
             changes: ChangeMaps {
@@ -196,7 +216,7 @@ impl Maps {
                 escaped_key: ROW,
             },
             brackets: [0; CHUNK + BLOCK],
-            outer: [0; crate::limits::MAX_FRAME_DEPTH / 64 + 2],
+            outer: [0; OUTER_WORDS],
         })
     }
 }

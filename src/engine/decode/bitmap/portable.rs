@@ -1,8 +1,8 @@
 //! Blocks without SIMD: the twin that the fast ones are held to, and what runs where these are not to be had.
 
-use super::bytes::{Bytes, LETTERS, places_by_fours};
+use super::bytes::{Bytes, places_by_fours};
 use super::lanes::OneLane;
-use super::maps::{BLOCK, ByteMaps};
+use super::maps::{BLOCK, ByteMaps, StructureMaps};
 use super::{Found, Job, Work};
 
 /// Plain Rust, for any CPU.
@@ -11,47 +11,36 @@ pub(super) struct Portable;
 
 impl Portable {
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
-        J::run(self, OneLane, work)
+        J::run(self, OneLane, OneLane, work)
     }
 }
 
-const BACKSLASH: u16 = 1 << 0;
-const QUOTE: u16 = 1 << 1;
-const OPEN: u16 = 1 << 2;
-const CLOSE: u16 = 1 << 3;
-const COMMA: u16 = 1 << 4;
-const COLON: u16 = 1 << 5;
-const SPACE: u16 = 1 << 6;
-const CONTROL: u16 = 1 << 7;
-const HIGH: u16 = 1 << 8;
-const LETTER: u16 = 1 << 9;
-
-/// The classes of each byte.
-static CLASSES: [u16; 256] = {
-    let mut classes = [0; 256];
-    let mut byte = 0;
-    while byte < 256 {
-        classes[byte] = match byte as u8 {
-            b'\\' => BACKSLASH,
-            b'"' => QUOTE,
-            b'{' | b'[' => OPEN,
-            b'}' | b']' => CLOSE,
-            b',' => COMMA,
-            b':' => COLON,
-            b' ' => SPACE,
-            b'\t' | b'\n' | b'\r' => SPACE | CONTROL,
-            0..0x20 => CONTROL,
-            0x80.. => HIGH,
-            _ => 0,
-        };
-        byte += 1;
-    }
+/// What is known of each byte, one byte of the word a bitmap, in the order of `ByteMaps::rows`.
+static KNOWN: [u64; 256] = {
+    let mut known = [0; 256];
     let mut i = 0;
-    while i < LETTERS.len() {
-        classes[LETTERS[i] as usize] |= LETTER;
+    while i < 256 {
+        let byte = i as u8;
+        let is_sign = matches!(byte, b'{' | b'}' | b'[' | b']' | b',' | b':' | 0x0c | 0x1a);
+        let is_mark = matches!(byte, b' ' | b'\t' | b'\n' | b'\r' | b'"' | b'\\');
+        let is_letter = matches!(byte, b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't');
+        let bits = [
+            is_sign,
+            is_mark,
+            is_letter,
+            byte & (1 << 1) != 0,
+            byte & (1 << 5) != 0,
+            byte & (1 << 6) != 0,
+            byte & (1 << 7) != 0,
+        ];
+        let mut row = 0;
+        while row < bits.len() {
+            known[i] |= (bits[row] as u64) << (8 * row);
+            row += 1;
+        }
         i += 1;
     }
-    classes
+    known
 };
 
 /// One bit for each byte of which the question is true.
@@ -82,33 +71,28 @@ impl Bytes for Portable {
 
     #[inline(always)]
     fn classify(self, block: [u8; BLOCK], maps: &mut ByteMaps, at: usize) {
-        let mut words = [0_u64; 10];
-        for (i, byte) in block.iter().enumerate() {
-            let classes = u64::from(CLASSES[usize::from(*byte)]);
-            for (class, word) in words.iter_mut().enumerate() {
-                *word |= ((classes >> class) & 1) << i;
+        let mut words = [0_u64; 7];
+        for (i, eight) in block.as_chunks::<8>().0.iter().enumerate() {
+            // Eight bytes at once: one bit of each, in each of seven bytes of a word.
+            let mut known = 0;
+            for (bit, byte) in eight.iter().enumerate() {
+                known |= KNOWN[usize::from(*byte)] << bit;
+            }
+            for (row, word) in words.iter_mut().enumerate() {
+                *word |= ((known >> (8 * row)) & 0xff) << (8 * i);
             }
         }
-        let rows = [
-            &mut maps.backslash,
-            &mut maps.quote,
-            &mut maps.open,
-            &mut maps.close,
-            &mut maps.comma,
-            &mut maps.colon,
-            &mut maps.space,
-            &mut maps.control,
-            &mut maps.high,
-            &mut maps.letter,
-        ];
-        for (row, word) in rows.into_iter().zip(words) {
+        for (row, word) in maps.rows().into_iter().zip(words) {
             row.put(at, word);
         }
     }
 
     #[inline(always)]
-    fn classify_structure(self, block: [u8; BLOCK], maps: &mut ByteMaps, at: usize) {
-        self.classify(block, maps, at);
+    fn classify_structure(self, block: [u8; BLOCK], maps: &mut StructureMaps, at: usize) {
+        maps.backslash.put(at, bits(&block, |byte| byte == b'\\'));
+        maps.quote.put(at, bits(&block, |byte| byte == b'"'));
+        maps.open.put(at, bits(&block, |byte| byte | 0x20 == b'{'));
+        maps.close.put(at, bits(&block, |byte| byte | 0x20 == b'}'));
     }
 
     #[inline(always)]

@@ -1,5 +1,6 @@
 //! Which quotes begin and end strings, and so what stands outside of them.
 
+use super::classes;
 use super::lanes::Lanes;
 use super::maps::{ByteMaps, TokenMaps};
 
@@ -54,14 +55,9 @@ pub(super) struct Strings<L: Lanes> {
 }
 
 #[inline(always)]
-pub(super) fn find<L: Lanes>(
-    lanes: L,
-    maps: &ByteMaps,
-    group: usize,
-    carry: &mut Carry,
-) -> Strings<L> {
-    let escaped = escaped(lanes, maps.backslash.group(lanes, group), carry);
-    let quote = lanes.without(maps.quote.group(lanes, group), escaped);
+pub(super) fn find<L: Lanes>(lanes: L, backslash: L::Word, quote: L::Word, carry: &mut Carry) -> Strings<L> {
+    let escaped = escaped(lanes, backslash, carry);
+    let quote = lanes.without(quote, escaped);
     // An odd number of quotes up to here: inside. So the opening quote is, the closing one is not.
     let inside = lanes.prefix_xor(quote, &mut carry.inside);
     Strings {
@@ -71,13 +67,15 @@ pub(super) fn find<L: Lanes>(
     }
 }
 
-/// What is wrong with a group's strings, and what is still to be looked at.
+/// What is wrong with a group, and what is still to be looked at.
 pub(super) struct Marked<L: Lanes> {
-    /// Control characters in strings.
+    /// Control characters where there may be none.
     pub(super) wrong: L::Word,
     /// Escapes for which there is no letter.
     pub(super) odd_escape: L::Word,
     pub(super) bracket: L::Word,
+    /// Bytes beyond ASCII.
+    pub(super) high: L::Word,
 }
 
 /// Enters the tokens of a group. `within` has the bytes of the frame, which may end in this group.
@@ -87,29 +85,28 @@ pub(super) fn mark<L: Lanes>(
     bytes: &ByteMaps,
     tokens: &mut TokenMaps,
     group: usize,
-    within: Option<L::Word>,
+    within: L::Word,
     carry: &mut Carry,
 ) -> Marked<L> {
+    let classes = classes::of_group(lanes, bytes, group);
     let Strings {
         escaped,
         quote,
         inside,
-    } = find(lanes, bytes, group, carry);
-    let open = lanes.without(bytes.open.group(lanes, group), inside);
-    let close = lanes.without(bytes.close.group(lanes, group), inside);
-    let comma = lanes.without(bytes.comma.group(lanes, group), inside);
-    let colon = lanes.without(bytes.colon.group(lanes, group), inside);
-    let mut space = lanes.without(bytes.space.group(lanes, group), inside);
+    } = find(lanes, classes.backslash, classes.quote, carry);
+    let open = lanes.without(classes.open, inside);
+    let close = lanes.without(classes.close, inside);
+    let comma = lanes.without(classes.comma, inside);
+    let colon = lanes.without(classes.colon, inside);
+    let space = lanes.and(lanes.without(classes.space, inside), within);
     let bracket = lanes.or(open, close);
     let known = lanes.or(
         lanes.or(inside, quote),
         lanes.or(lanes.or(bracket, comma), lanes.or(colon, space)),
     );
-    let mut scalar = lanes.without(lanes.splat(u64::MAX), known);
-    if let Some(within) = within {
-        space = lanes.and(space, within);
-        scalar = lanes.and(scalar, within);
-    }
+    let scalar = lanes.without(within, known);
+    // A control character may be white space outside of strings, and nothing else.
+    let wrong = lanes.without(lanes.and(classes.control, within), space);
     tokens.quote.put_group(lanes, group, quote);
     tokens.inside.put_group(lanes, group, inside);
     tokens.open.put_group(lanes, group, open);
@@ -118,15 +115,14 @@ pub(super) fn mark<L: Lanes>(
     tokens.colon.put_group(lanes, group, colon);
     tokens.space.put_group(lanes, group, space);
     tokens.scalar.put_group(lanes, group, scalar);
+    tokens.backslash.put_group(lanes, group, classes.backslash);
     // What may stand behind a backslash: a letter or a quote. A backslash outside of a string is no business of this
     // phase: it is not of a number or literal, so the scalar that it is in is wrong.
-    let lettered = lanes.or(
-        bytes.letter.group(lanes, group),
-        bytes.quote.group(lanes, group),
-    );
+    let lettered = lanes.or(classes.letter, classes.quote);
     Marked {
-        wrong: lanes.and(bytes.control.group(lanes, group), inside),
+        wrong,
         odd_escape: lanes.without(escaped, lettered),
         bracket,
+        high: classes.high,
     }
 }
