@@ -77,6 +77,12 @@ pub const ASIDE_KEPT_BYTES: usize = 64 << 20;
 pub const TRANSACTION_MAX_MS: u64 = 60_000;
 /// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds.
 pub const TRANSACTION_STEP_MS: u64 = 50;
+/// Ticks that are read back to hear of other instances: those of other jobs may be among them.
+pub const LISTEN_TAIL_TICKS: i64 = 128;
+/// Longest wait for the brokers to say where these are before other things are looked at again, in milliseconds.
+pub const LISTEN_STEP_MS: u64 = 400;
+/// How long the right to publish may take to be granted until the log says that publishing waits for it, in milliseconds.
+pub const CLAIM_SLOW_MS: u64 = 10_000;
 /// Least and greatest `--takeover-after`, in milliseconds.
 pub const TAKEOVER_MIN_MS: u64 = 100;
 /// See [`TAKEOVER_MIN_MS`].
@@ -298,6 +304,9 @@ pub const CHECKPOINT_MIN_MS: u64 = 100;
 pub const CHECKPOINT_MAX_MS: u64 = 3_600_000;
 /// How long a checkpoint waits for the one before it, in milliseconds; then there is none.
 pub const SAVE_WAIT_MS: u64 = 2_000;
+/// How long the last checkpoint of an input that has ended waits for the one before it, in milliseconds: as long as that is
+/// tried.
+pub const LAST_SAVE_WAIT_MS: u64 = COMMIT_TRIES_MAX as u64 * COMMIT_RETRY_MS;
 /// How often a checkpoint that cannot be written is tried; then the run ends.
 pub const COMMIT_TRIES_MAX: usize = 30;
 /// Between two of these tries, in milliseconds.
@@ -310,3 +319,9 @@ pub const STATE_BUSY_MS: u64 = 10_000;
 pub const STATE_CACHE_KIB: i64 = 4_096;
 /// Longest canonical bytes of a sketch: every page as registers, at the greatest precision.
 pub const CANONICAL_SKETCH_MAX_BYTES: usize = (1 << PRECISION_MAX) + PAGES;
+/// Longest that a source may keep with a partition's offset to find it again, in bytes.
+pub const SOURCE_MARK_MAX_BYTES: usize = 256;
+/// Bytes of a file's text by whose hash it is known again.
+pub const MARK_HEAD_BYTES: usize = 16 << 10;
+/// Sketches that are written together to a new state, so that not all of them are in memory at once.
+pub const SKETCHES_PER_COMMIT: usize = 64;

@@ -69,6 +69,7 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
         }
         Command::State(args) => run::state::run(&args, &mut io::stdout().lock()),
+        Command::Merge(args) => run::state::run_merge(&args, &mut io::stdout().lock()),
         Command::Demo(args) => {
             let config = DemoConfig::resolve(&args, SystemClock::new().unix_ms(), &env)?;
             let stop = run::signals::stop_on_signals(config.view.is_screen())?;

@@ -1,10 +1,13 @@
 //! The options of `headcount count`.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 
+use super::duration::parse_duration;
 use super::engine::EngineArgs;
+use super::run::OnGap;
 use crate::engine::calendar::Period;
 
 /// Count files or standard input, one frame a line
@@ -14,6 +17,9 @@ use crate::engine::calendar::Period;
 /// input alone: not on threads, on when it runs, or on the order in which files are named.
 ///
 /// Several files are read side by side by event time, each with a clock of its own.
+///
+/// With --state a growing file can be counted again and again: each run counts what is new, and prints the windows that
+/// changed (as a table, all of them).
 #[derive(Debug, Clone, Args)]
 #[command(after_help = super::SEE_ALSO)]
 pub struct CountArgs {
@@ -41,6 +47,21 @@ pub struct CountArgs {
         hide_env = true
     )]
     pub window: Vec<PeriodArg>,
+
+    /// Keep the state in this directory, and go on from it: what was counted of a file before is not counted again
+    #[arg(long, value_name = "DIR", env = "HEADCOUNT_STATE", hide_env = true)]
+    pub state: Option<PathBuf>,
+
+    /// Time between two checkpoints of the state, 100ms to 1h; the last one is at the end of the input
+    #[arg(long, value_name = "DURATION", default_value = "10s", value_parser = parse_duration)]
+    #[arg(env = "HEADCOUNT_CHECKPOINT_INTERVAL", hide_env = true)]
+    pub checkpoint_interval: Duration,
+
+    /// When a file is another one than the state knows by its name, and the old one is not among those named: stop (exit
+    /// code 76), or go on without the rest of the old one
+    #[arg(long, value_name = "WHAT", default_value = "fail")]
+    #[arg(env = "HEADCOUNT_ON_GAP", hide_env = true)]
+    pub on_gap: OnGap,
 
     /// Also write quarantined frames to this file, unchanged, and to FILE.reasons where they were and why
     #[arg(

@@ -214,7 +214,7 @@ fn threads(text: &str) -> Result<usize, String> {
     within(text, 1, MAX_THREADS)
 }
 
-fn precision(text: &str) -> Result<u8, String> {
+pub(super) fn precision(text: &str) -> Result<u8, String> {
     within(text, PRECISION_MIN, PRECISION_MAX)
 }
 

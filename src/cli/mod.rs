@@ -7,6 +7,7 @@ pub mod duration;
 pub mod engine;
 pub mod generate;
 pub mod kafka;
+pub mod merge;
 pub mod replay;
 pub mod run;
 pub mod state;
@@ -29,9 +30,9 @@ Exit codes:
   69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once)
   70   a failure of headcount itself
   74   an output or state that cannot be written; frames that the topic refused (replay)
-  75   another instance has the state (run)
-  76   frames are gone that were not read (run without --on-gap continue)
-  78   a state that cannot be used: damaged, or of another job, topic, zone or precision (run)
+  75   another instance has the state (run, count, merge, state export)
+  76   frames or files are gone that were not read (run, count; without --on-gap continue)
+  78   a state that cannot be used: damaged, or of another job, topic, zone or precision
   130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 
 Environment:
@@ -86,5 +87,6 @@ pub enum Command {
     Replay(Box<replay::ReplayArgs>),
     Top(top::TopArgs),
     State(state::StateArgs),
+    Merge(merge::MergeArgs),
     Demo(demo::DemoArgs),
 }

@@ -4,7 +4,9 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 
 use super::Counting;
+use super::run::{StateConfig, state};
 use crate::cli::count::{CountArgs, Format};
+use crate::cli::run::OnGap;
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
@@ -22,6 +24,10 @@ pub struct CountConfig {
     pub rejects_file: Option<PathBuf>,
     /// How to print.
     pub format: Format,
+    /// Where the state is kept, if anywhere.
+    pub state: Option<StateConfig>,
+    /// What to do where a file that the state knows has gone.
+    pub on_gap: OnGap,
     /// How frames are counted.
     pub counting: Counting,
 }
@@ -57,6 +63,14 @@ impl CountConfig {
         } else {
             Format::Json
         });
+        let state = state(args.state.as_ref(), args.checkpoint_interval)?;
+        let emission = match (&state, format) {
+            (None, _) => Emission::Once,
+            // People want to see how things stand; whoever reads lines has the others already.
+            (Some(_), format) => Emission::EachRun {
+                unchanged: format == Format::Table,
+            },
+        };
         let chosen = args.window.iter().map(|p| Period::from(*p).bit());
         let periods = chosen.fold(0, |all, bit| all | bit);
         let (quarantine_file, rejects_file) = (&args.quarantine_file, &args.rejects_file);
@@ -66,9 +80,11 @@ impl CountConfig {
             rejects_file: rejects_file.clone(),
             inputs,
             format,
+            state,
+            on_gap: args.on_gap,
             counting: Counting::resolve(
                 &args.engine,
-                Emission::Once,
+                emission,
                 if periods == 0 {
                     Period::all_bits()
                 } else {

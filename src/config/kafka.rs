@@ -47,7 +47,7 @@ const REFUSED_PROPERTIES: [(&str, &str); 15] = [
     ),
     (
         "transactional.id",
-        "records are not published in transactions",
+        "it names the job, so that one instance publishes at a time: see --exclusive",
     ),
     (
         "delivery.report.only.error",

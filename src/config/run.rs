@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use jiff::Timestamp;
 
@@ -192,7 +193,7 @@ impl RunConfig {
             idle_timeout_ms,
             max_skew_s: max_skew_s as u32,
             takeover_after_ms: takeover(args, every_ms)?,
-            state: state(args)?,
+            state: state(args.state.as_ref(), args.checkpoint_interval)?,
             tells_unsaved: args.state.is_none() && !args.exit_at_end && until.is_none(),
             skips_gaps: args.on_gap == OnGap::Continue,
             from: start(&args.from)?,
@@ -261,16 +262,18 @@ fn takeover(args: &RunArgs, every_ms: u64) -> Result<Option<u64>, Failure> {
     Ok(args.exclusive.then_some(given.unwrap_or(default)))
 }
 
-fn state(args: &RunArgs) -> Result<Option<StateConfig>, Failure> {
-    let interval_ms = args.checkpoint_interval.as_millis() as u64;
+pub(super) fn state(
+    directory: Option<&PathBuf>,
+    checkpoint_interval: Duration,
+) -> Result<Option<StateConfig>, Failure> {
+    let interval_ms = checkpoint_interval.as_millis() as u64;
     if !(CHECKPOINT_MIN_MS..=CHECKPOINT_MAX_MS).contains(&interval_ms) {
         return Err(Failure::Usage(
             "--checkpoint-interval must be 100ms to 1h".to_owned(),
         ));
     }
-    let directory = args.state.clone();
     Ok(directory.map(|directory| StateConfig {
-        directory,
+        directory: directory.clone(),
         interval_ms,
     }))
 }

@@ -7,6 +7,7 @@
 //! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
 //! partition's clock says does not depend on the other partitions.
 
+mod joined;
 mod saved;
 
 use super::barrier::{Barrier, Question, Snapshot};
@@ -84,6 +85,10 @@ struct Partition {
     /// How many offsets were lost, where any frames were.
     lost: Option<u64>,
     next_offset: i64,
+    /// What it is a part of, where that is known.
+    origin: Option<u128>,
+    /// What its source keeps to find this offset again; nothing here looks into it.
+    mark: Vec<u8>,
     /// Whether it is known to hold frames that were not delivered yet.
     unread: bool,
     /// Whether it is known to have had no frames for a while.
@@ -159,6 +164,8 @@ impl Admission {
             lost_before: 0,
             lost: None,
             next_offset: start_offset,
+            origin: None,
+            mark: Vec::new(),
             unread,
             idle: false,
             finished: false,
@@ -392,6 +399,18 @@ impl Admission {
         partition.since = None;
     }
 
+    /// What a partition is a part of: the id of its topic, say. `None` while that is not known.
+    #[must_use]
+    pub fn origin(&self, partition: PartitionIndex) -> Option<u128> {
+        self.partitions[partition].origin
+    }
+
+    /// Notes what a partition is a part of. It is saved with the offsets: whoever finds another origin under the same name has
+    /// another partition before it.
+    pub fn set_origin(&mut self, partition: PartitionIndex, origin: u128) {
+        self.partitions[partition].origin = Some(origin);
+    }
+
     /// Whether windows should be closed and evicted before the next frame is admitted.
     #[must_use]
     pub fn housekeeping_is_due(&self) -> bool {
@@ -508,6 +527,17 @@ impl Admission {
     #[must_use]
     pub fn next_offset(&self, partition: PartitionIndex) -> i64 {
         self.partitions[partition].next_offset
+    }
+
+    /// What the source keeps to find a partition's next offset again; empty where it keeps nothing.
+    #[must_use]
+    pub fn mark(&self, partition: PartitionIndex) -> &[u8] {
+        &self.partitions[partition].mark
+    }
+
+    /// Keeps something for the source, to be saved with the offset that it belongs to.
+    pub fn set_mark(&mut self, partition: PartitionIndex, mark: Vec<u8>) {
+        self.partitions[partition].mark = mark;
     }
 
     /// A partition's clock: the greatest event time counted from it.

@@ -4,6 +4,8 @@
 //! is not yet closed is never evicted. 3. What was counted in a window after its last record is put out before the
 //! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
 
+mod each_run;
+mod joined;
 mod saved;
 
 use std::collections::BTreeSet;
@@ -27,6 +29,19 @@ pub enum Emission {
     Finals,
     /// A finished input: each window once, when it leaves retention or at the end.
     Once,
+    /// An input that another run goes on with: each window that changed since its last record, once in a run, when it leaves
+    /// retention or at the end. It is final in the first run that puts it out, and revised in later ones.
+    EachRun {
+        /// Whether the end shows the others too, without a record of their own.
+        unchanged: bool,
+    },
+}
+
+impl Emission {
+    /// Whether windows are put out while the input goes on, open ones too.
+    fn is_live(self) -> bool {
+        matches!(self, Self::Live | Self::Finals)
+    }
 }
 
 /// From when on windows are complete.
@@ -97,7 +112,7 @@ struct Entry {
     end: i64,
     frames: u64,
     late: u64,
-    /// Changed since it was last put out; then listed in `Catalog::dirty`.
+    /// Changed since it was last put out; then listed in `Catalog::dirty` where windows are put out as the input goes on.
     dirty: bool,
     /// Visited since the last barrier.
     visited: bool,
@@ -123,6 +138,8 @@ pub struct Catalog {
     /// `None` where nothing is saved.
     unsaved: Option<Unsaved>,
     next_seq: u64,
+    /// The window up to which an end has been put out.
+    ended_at: Option<WindowId>,
 }
 
 impl Catalog {
@@ -140,6 +157,7 @@ impl Catalog {
             warm: Vec::new(),
             unsaved: None,
             next_seq: 1,
+            ended_at: None,
         }
     }
 
@@ -175,7 +193,9 @@ impl Catalog {
             }
             if !entry.dirty && self.emission != Emission::Once {
                 entry.dirty = true;
-                self.dirty.push(id);
+                if self.emission.is_live() {
+                    self.dirty.push(id);
+                }
             }
         }
         periods
@@ -204,6 +224,16 @@ impl Catalog {
                 for i in 0..collected.evicted.len() {
                     let id = collected.evicted[i];
                     self.finish(id, passed, completeness, &mut collected);
+                }
+            }
+            Emission::EachRun { unchanged } => {
+                self.list_expired(passed.watermark, &mut collected);
+                for i in 0..collected.evicted.len() {
+                    let id = collected.evicted[i];
+                    self.put_out_news(id, passed, completeness, &mut collected);
+                }
+                if ask.end {
+                    self.put_out_end(unchanged, passed, completeness, &mut collected);
                 }
             }
         }
@@ -316,7 +346,7 @@ impl Catalog {
                     break;
                 }
                 let is_open = self.open.contains(&(entry.end, id));
-                if is_open && self.emission != Emission::Once {
+                if is_open && self.emission.is_live() {
                     break;
                 }
                 if collected.is_full() {

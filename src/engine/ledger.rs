@@ -40,6 +40,18 @@ impl Ledger {
         self.expired[period as usize] += 1;
     }
 
+    /// Adds the counts of other frames.
+    pub fn add(&mut self, other: &Self) {
+        self.read += other.read;
+        self.counted += other.counted;
+        self.late += other.late;
+        self.ignored += other.ignored;
+        self.pending += other.pending;
+        add_counts(&mut self.quarantined, &other.quarantined);
+        add_counts(&mut self.rejected, &other.rejected);
+        add_counts(&mut self.expired, &other.expired);
+    }
+
     /// Rejected frames by reason; reasons without one are left out.
     pub fn rejected(&self) -> impl Iterator<Item = (Reject, u64)> {
         let counts = Reject::ALL.into_iter().zip(self.rejected);
@@ -114,6 +126,12 @@ impl Ledger {
         let verdicts = kinds.iter().chain(&self.quarantined).chain(&self.rejected);
         // Damaged counts need not fit.
         verdicts.map(|n| u128::from(*n)).sum::<u128>() == u128::from(self.read)
+    }
+}
+
+fn add_counts(counts: &mut [u64], others: &[u64]) {
+    for (count, other) in counts.iter_mut().zip(others) {
+        *count += other;
     }
 }
 

@@ -10,6 +10,7 @@
 //!
 //! The same users give the same answer here and in a calendar window, bit for bit.
 
+mod joined;
 mod saved;
 
 use std::collections::VecDeque;

@@ -9,7 +9,7 @@ use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::error::Failure;
-use crate::observe::happenings::caution;
+use crate::observe::happenings::{caution, detail};
 
 /// How to reach the brokers.
 #[derive(Debug, Clone)]
@@ -34,7 +34,12 @@ impl Connection {
         for (key, value) in &self.properties {
             config.set(key, value);
         }
-        config.set_log_level(RDKafkaLogLevel::Warning);
+        // Whoever asks the library for its debugging wants to see it.
+        let debugs = self.properties.iter().any(|(key, _)| key == "debug");
+        config.set_log_level(match debugs {
+            true => RDKafkaLogLevel::Debug,
+            false => RDKafkaLogLevel::Warning,
+        });
         config
     }
 
@@ -75,8 +80,11 @@ impl ClientContext for Voice {
         // FAIL, ERROR and GETPID repeat every try to reach a broker, and CONFWARN names each property that is meant
         // for the other kind of client; what they tell is said once elsewhere.
         let is_noise = matches!(facility, "FAIL" | "ERROR" | "GETPID" | "CONFWARN");
-        if !is_noise && (level as i32) <= RDKafkaLogLevel::Warning as i32 {
-            caution(&format!("Kafka client: {facility}: {message}"));
+        let text = || format!("Kafka client: {facility}: {message}");
+        if level as i32 > RDKafkaLogLevel::Warning as i32 {
+            detail(&text());
+        } else if !is_noise {
+            caution(&text());
         }
     }
 

@@ -32,8 +32,20 @@ pub enum Heard {
     End,
     /// One of the topics does not exist (yet), in one sentence.
     Missing(String),
-    /// Something is wrong, in one sentence; reading goes on by itself once it is over.
+    /// A broker does not answer, in one sentence; others may, also for its topics.
+    Away(String),
+    /// Something else is wrong, in one sentence; reading goes on by itself once it is over.
     Trouble(String),
+}
+
+/// What came of a try to read the last ticks.
+pub enum Opened {
+    /// They can be read.
+    Reader(Reader),
+    /// Their topic does not exist (yet).
+    Missing,
+    /// The brokers have not answered in time.
+    NoAnswer,
 }
 
 /// A record with a value.
@@ -64,22 +76,7 @@ impl Reader {
         windows: &str,
         tail: Tail,
     ) -> Result<Self, Failure> {
-        let refused =
-            |error: KafkaError| Failure::Usage(format!("the Kafka client refuses: {error}"));
-        let config = connection.configure(&[
-            // The library wants a name; nothing is ever committed under it.
-            ("group.id", "headcount-view"),
-            ("enable.auto.commit", "false"),
-            ("auto.offset.reset", "earliest"),
-            ("enable.partition.eof", "true"),
-            ("fetch.wait.max.ms", "50"),
-            ("reconnect.backoff.max.ms", "2000"),
-            // So that a topic that is made later is found soon.
-            ("topic.metadata.refresh.interval.ms", "2000"),
-        ]);
-        let consumer: BaseConsumer<Voice> = config
-            .create_with_context(Voice::default())
-            .map_err(refused)?;
+        let consumer = client(connection)?;
         let mut list = TopicPartitionList::new();
         list.add_partition_offset(stats, 0, Offset::OffsetTail(tail.ticks))
             .map_err(refused)?;
@@ -93,6 +90,43 @@ impl Reader {
             stats: stats.to_owned(),
             windows: windows.to_owned(),
         })
+    }
+
+    /// A reader of the last ticks and of all that follow. Blocks, at most so long; but sooner than [`Self::new`] it has read
+    /// them: what the library calls the tail of a topic takes it half a second to find.
+    ///
+    /// # Errors
+    ///
+    /// When the client library refuses the configuration.
+    pub fn of_ticks(
+        connection: &Connection,
+        stats: &str,
+        ticks: i64,
+        limit: Duration,
+    ) -> Result<Opened, Failure> {
+        let consumer = client(connection)?;
+        let Ok(metadata) = consumer.fetch_metadata(Some(stats), limit / 2) else {
+            return Ok(Opened::NoAnswer);
+        };
+        let described = metadata.topics().iter().find(|topic| topic.name() == stats);
+        match described.map(|topic| topic.error().map(RDKafkaErrorCode::from)) {
+            Some(Some(RDKafkaErrorCode::UnknownTopicOrPartition)) | None => {
+                return Ok(Opened::Missing);
+            }
+            Some(_) => {}
+        }
+        let Ok((low, high)) = consumer.fetch_watermarks(stats, 0, limit / 2) else {
+            return Ok(Opened::NoAnswer);
+        };
+        let mut list = TopicPartitionList::new();
+        let from = Offset::Offset(low.max(high - ticks));
+        list.add_partition_offset(stats, 0, from).map_err(refused)?;
+        consumer.assign(&list).map_err(refused)?;
+        Ok(Opened::Reader(Self {
+            consumer,
+            stats: stats.to_owned(),
+            windows: String::new(),
+        }))
     }
 
     /// The next thing there is to hear; `None` if nothing comes in time.
@@ -115,6 +149,7 @@ impl Reader {
             }
             Err(KafkaError::PartitionEOF(_)) => Some(Heard::End),
             Err(error) if is_missing(&error) => Some(Heard::Missing(self.sentence(&error))),
+            Err(error) if is_away(&error) => Some(Heard::Away(self.sentence(&error))),
             Err(error) => Some(Heard::Trouble(self.sentence(&error))),
         }
     }
@@ -156,15 +191,41 @@ impl Reader {
             Some(RDKafkaErrorCode::TopicAuthorizationFailed) => {
                 format!("no right to read the topics {topics}; ask for READ and DESCRIBE on them")
             }
-            Some(
-                RDKafkaErrorCode::AllBrokersDown
-                | RDKafkaErrorCode::BrokerTransportFailure
-                | RDKafkaErrorCode::Resolve,
-            ) => "the brokers do not answer".to_owned(),
+            Some(RDKafkaErrorCode::AllBrokersDown) => "the brokers do not answer".to_owned(),
+            _ if is_away(error) => "the brokers do not answer".to_owned(),
             Some(code) => format!("reading the topics {topics}: {code}"),
             None => format!("reading the topics {topics}: {error}"),
         }
     }
+}
+
+fn refused(error: KafkaError) -> Failure {
+    Failure::Usage(format!("the Kafka client refuses: {error}"))
+}
+
+fn client(connection: &Connection) -> Result<BaseConsumer<Voice>, Failure> {
+    let config = connection.configure(&[
+        // The library wants a name; nothing is ever committed under it.
+        ("group.id", "headcount-view"),
+        ("enable.auto.commit", "false"),
+        ("auto.offset.reset", "earliest"),
+        ("enable.partition.eof", "true"),
+        ("fetch.wait.max.ms", "50"),
+        ("reconnect.backoff.max.ms", "2000"),
+        // So that a topic that is made later is found soon.
+        ("topic.metadata.refresh.interval.ms", "2000"),
+    ]);
+    config
+        .create_with_context(Voice::default())
+        .map_err(refused)
+}
+
+/// Whether an error is that of one broker's connection; if it was the last one, [`Reader::take_brokers_down`] tells.
+fn is_away(error: &KafkaError) -> bool {
+    matches!(
+        error.rdkafka_error_code(),
+        Some(RDKafkaErrorCode::BrokerTransportFailure | RDKafkaErrorCode::Resolve)
+    )
 }
 
 fn is_missing(error: &KafkaError) -> bool {

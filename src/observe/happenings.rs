@@ -289,6 +289,19 @@ impl TakingOver {
     }
 }
 
+/// The brokers have not granted the right to publish for a while.
+#[derive(Debug)]
+pub struct ClaimWaits;
+
+impl ClaimWaits {
+    /// Logs it.
+    pub fn emit(&self) {
+        warn!(
+            "the brokers have not granted the right to publish alone yet; publishing waits. Their transactions need the topic              __transaction_state in working order (with one broker: transaction.state.log.replication.factor=1 and              transaction.state.log.min.isr=1); --exclusive false publishes without"
+        );
+    }
+}
+
 /// The brokers have given the right to publish to another instance, or took this one for gone.
 #[derive(Debug)]
 pub struct ClaimLost<'a> {
@@ -333,6 +346,77 @@ impl Resumed {
     pub fn emit(&self) {
         let (partitions, lag) = (self.partitions, self.lag);
         info!(partitions, lag, "going on from the saved state");
+    }
+}
+
+/// A count goes on from what was saved.
+#[derive(Debug)]
+pub struct FilesResumed {
+    /// Files that are read on.
+    pub read_on: usize,
+    /// Files of which nothing was counted before.
+    pub new: usize,
+    /// Files that the state knows and nobody named.
+    pub not_named: usize,
+}
+
+impl FilesResumed {
+    /// Logs it.
+    pub fn emit(&self) {
+        let Self {
+            read_on,
+            new,
+            not_named,
+        } = *self;
+        info!(
+            read_on,
+            new, not_named, "going on in files from the saved state"
+        );
+    }
+}
+
+/// A file has another name than when its beginning was counted.
+#[derive(Debug)]
+pub struct FileRenamed<'a> {
+    /// Its name then.
+    pub old: &'a str,
+    /// Its name now.
+    pub new: &'a str,
+    /// Lines of it that are counted.
+    pub lines: i64,
+}
+
+impl FileRenamed<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let Self { old, new, lines } = *self;
+        info!(
+            old,
+            new,
+            lines,
+            "a file begins with the lines that were counted of another name: it is the same one"
+        );
+    }
+}
+
+/// A file that was counted has gone, and another one has its name.
+#[derive(Debug)]
+pub struct FileGone<'a> {
+    /// That name.
+    pub name: &'a str,
+    /// What the old one is called from now on in records and state.
+    pub aside_name: &'a str,
+}
+
+impl FileGone<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let Self { name, aside_name } = *self;
+        warn!(
+            name,
+            aside_name,
+            "another file has this name now; the old one is not among those that were named, and what it had more is not counted"
+        );
     }
 }
 
@@ -431,4 +515,9 @@ impl Stopped {
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
     warn!("{text}");
+}
+
+/// Something that was asked for with `-X debug=…`, and says more to the authors of the client library.
+pub fn detail(text: &str) {
+    info!("{text}");
 }

@@ -1,22 +1,29 @@
 //! `headcount count`: the engine over lines.
 
+mod files;
+pub(super) mod state;
+
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use indicatif::{HumanCount, ProgressBar};
 
+use self::state::{Begun, Saving};
 use super::driver::Driver;
-use super::pipeline::{Broken, Pipeline, fresh_shards};
+use super::keep::Keeper;
+use super::pipeline::{Broken, Pipeline};
 use super::progress::{bar, total_bytes};
 use super::reporter::{Publisher, Report};
 use super::set_aside::SetAside;
 use crate::config::CountConfig;
-use crate::engine::admit::{Admission, Arrival};
+use crate::engine::admit::Arrival;
 use crate::engine::barrier::Answer;
 use crate::engine::catalog::Ask;
 use crate::engine::frame::Verdict;
+use crate::engine::report::outbox::Outbox;
 use crate::engine::report::record::Recorder;
 use crate::error::Failure;
 use crate::io::aside::Aside;
@@ -25,7 +32,7 @@ use crate::io::clock::{Clock, SystemClock};
 use crate::io::print::{Printer, printer};
 use crate::io::source::lines::{BytesRead, Input, LineSource};
 use crate::io::source::{Event, Source};
-use crate::limits::{FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
+use crate::limits::{DELIVERY_POLL_MS, FRAMES_PER_ROUND, PROGRESS_EVERY_MS};
 use crate::observe::happenings::{UnitMistaken, WhyNot};
 use crate::observe::rejects::RejectLog;
 
@@ -37,18 +44,22 @@ use crate::observe::rejects::RejectLog;
 pub fn run(config: &CountConfig) -> Result<(), Failure> {
     let counting = &config.counting;
     let bytes = BytesRead::default();
-    let mut source = LineSource::open(&config.inputs, &bytes)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let Begun {
+        admission,
+        shards,
+        mut source,
+        keeper,
+        mut saving,
+    } = state::begin(config, &clock, &bytes)?;
     let calendar = &counting.rules.calendar;
     let publisher = Print {
         recorder: Recorder::new(counting.precision, calendar.clone(), None),
         printer: printer(config.format, Box::new(BufWriter::new(io::stdout()))),
+        keeper,
+        outbox: Outbox::default(),
     };
-    let pipeline = Pipeline::start(
-        counting.precision,
-        fresh_shards(counting),
-        Box::new(publisher),
-    )?;
-    let admission = Admission::new(counting.rules.clone());
+    let pipeline = Pipeline::start(counting.precision, shards, Box::new(publisher))?;
     let mut driver = Driver::new(
         counting.fields.clone(),
         admission,
@@ -60,14 +71,19 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
             aside(config.quarantine_file.as_ref())?,
         ),
     );
-    for input in &config.inputs {
-        driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
+    match &mut saving {
+        Some(saving) => saving.add_partitions(&mut driver, config.inputs.len()),
+        None => {
+            for input in &config.inputs {
+                driver.add_partition(input.name(), (String::new(), input.name()), 0, true);
+            }
+        }
     }
     let mut progress = Progress::new(&config.inputs, bytes);
-    let outcome = read_all(&mut source, &mut driver, &mut progress);
+    let outcome = read_all(&mut source, &mut driver, &mut saving, &mut progress);
     progress.tell(driver.unit_mistaken(true));
     progress.bar.finish_and_clear();
-    let ended = outcome.and_then(|()| end(&mut driver).or(Ok(())));
+    let ended = outcome.and_then(|()| end(&mut source, &mut driver, saving.as_ref()).or(Ok(())));
     let ended = ended.and(driver.aside.finish(&mut || true));
     let finished = driver.into_pipeline().finish(u64::MAX);
     // What the reporter failed with explains why the pipeline broke; a torn input is worth more than that.
@@ -84,6 +100,7 @@ fn aside(path: Option<&PathBuf>) -> Result<Option<Box<dyn Aside>>, Failure> {
 fn read_all(
     source: &mut LineSource,
     driver: &mut Driver,
+    saving: &mut Option<Saving>,
     progress: &mut Progress,
 ) -> Result<(), Failure> {
     let mut rejects = RejectLog::default();
@@ -92,11 +109,15 @@ fn read_all(
         for _ in 0..FRAMES_PER_ROUND {
             let mut on = |event: Event<'_>| match event {
                 Event::Frame {
-                    partition,
+                    partition: input,
                     offset,
                     appended,
                     payload,
                 } => {
+                    let partition = partition_of(saving.as_ref(), input);
+                    if let Some(saving) = saving {
+                        saving.note(input, payload.unwrap_or_default());
+                    }
                     let arrival = Arrival {
                         partition,
                         offset,
@@ -117,7 +138,8 @@ fn read_all(
                     }
                     Ok(driver.admission.clock(partition))
                 }
-                Event::Finished(partition) | Event::ReachedEnd(partition) => {
+                Event::Finished(input) | Event::ReachedEnd(input) => {
+                    let partition = partition_of(saving.as_ref(), input);
                     is_broken |= driver.finish(partition).is_err();
                     Ok(None)
                 }
@@ -125,6 +147,9 @@ fn read_all(
             if !source.poll(Duration::ZERO, &mut on)? || is_broken {
                 break;
             }
+        }
+        if let Some(saving) = saving {
+            is_broken |= saving.save_if_due(driver).is_err();
         }
         progress.tell(driver.unit_mistaken(false));
         tell_quarantined(driver, &mut rejects, progress);
@@ -135,6 +160,11 @@ fn read_all(
         progress.bar.suspend(|| line.emit());
     }
     Ok(())
+}
+
+/// Without a state every input is the partition of its own number.
+fn partition_of(saving: Option<&Saving>, input: usize) -> usize {
+    saving.map_or(input, |saving| saving.partition(input))
 }
 
 fn tell_quarantined(driver: &mut Driver, rejects: &mut RejectLog, progress: &Progress) {
@@ -148,11 +178,15 @@ fn tell_quarantined(driver: &mut Driver, rejects: &mut RejectLog, progress: &Pro
 }
 
 /// Every window that is left, then the trailing ones and the ledger.
-fn end(driver: &mut Driver) -> Result<(), Broken> {
-    driver.barrier(Ask {
-        end: true,
-        ..Ask::default()
-    })?;
+fn end(
+    source: &mut LineSource,
+    driver: &mut Driver,
+    saving: Option<&Saving>,
+) -> Result<(), Broken> {
+    match saving {
+        Some(saving) => saving.end(source, driver)?,
+        None => driver.end()?,
+    }
     driver.barrier(Ask {
         trailing: true,
         ..Ask::default()
@@ -162,10 +196,15 @@ fn end(driver: &mut Driver) -> Result<(), Broken> {
 struct Print {
     recorder: Recorder,
     printer: Box<dyn Printer>,
+    /// `None` where nothing is saved.
+    keeper: Option<Keeper>,
+    /// Always empty: what is printed is with its reader.
+    outbox: Outbox,
 }
 
 impl Publisher for Print {
-    fn publish(&mut self, report: Report, answer: Answer) -> Result<(), Failure> {
+    fn publish(&mut self, report: Report, mut answer: Answer) -> Result<(), Failure> {
+        let sketches = answer.saved.take();
         let answer = &answer;
         let (snapshot, partitions) = (&report.snapshot, &report.partitions);
         let write = |error| Failure::writing("standard output", &error);
@@ -175,19 +214,34 @@ impl Publisher for Print {
         if let Some(stats) = self.recorder.stats(snapshot, answer, partitions, 0, None) {
             self.printer.finish(&stats).map_err(write)?;
         }
+        if let (Some(keeper), Some(saved)) = (&mut self.keeper, report.saved) {
+            // First: the state forgets windows, and says of others that they were printed.
+            self.printer.flush().map_err(write)?;
+            let sketches = sketches.unwrap_or_default();
+            keeper.save(*saved, sketches, &report.places, &mut self.outbox)?;
+        }
         Ok(())
     }
 
     fn tend(&mut self) -> Result<(), Failure> {
-        Ok(())
+        match &mut self.keeper {
+            Some(keeper) => keeper.tend(&mut self.outbox),
+            None => Ok(()),
+        }
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_secs(1)
+        match self.keeper {
+            Some(_) => Duration::from_millis(DELIVERY_POLL_MS),
+            None => Duration::from_secs(1),
+        }
     }
 
     fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
-        Ok(())
+        match &mut self.keeper {
+            Some(keeper) => keeper.wait(&mut self.outbox),
+            None => Ok(()),
+        }
     }
 }
 

@@ -11,7 +11,7 @@ use crate::engine::catalog::Ask;
 use crate::engine::clock::Quarantine;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
-use crate::limits::FRAMES_PER_ROUND;
+use crate::limits::{FRAMES_PER_ROUND, LAST_SAVE_WAIT_MS, SAVE_WAIT_MS};
 use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
@@ -27,6 +27,8 @@ pub struct Driver {
     leaves_waiting: bool,
     /// The admission as it was when the input ended.
     before_end: Option<Box<Admission>>,
+    /// Whether the input has ended.
+    is_ending: bool,
     /// What the next barrier tells of the reading.
     pub intake: Intake,
     gate: Box<dyn FnMut()>,
@@ -58,6 +60,7 @@ impl Driver {
             saves: None,
             leaves_waiting: false,
             before_end: None,
+            is_ending: false,
             intake: Intake::default(),
             gate,
             aside,
@@ -162,7 +165,8 @@ impl Driver {
         if let Admitted::Counted(sighting) = admitted {
             self.pipeline.record(sighting)?;
         }
-        if self.admission.housekeeping_is_due() {
+        // At the end nothing is saved but words: the shards know more than the state may.
+        if !self.is_ending && self.admission.housekeeping_is_due() {
             self.barrier(Ask::default())?;
         }
         Ok(admitted)
@@ -190,12 +194,31 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub(super) fn end(&mut self) -> Result<(), Broken> {
+        self.end_after(&mut |_| Ok(()))
+    }
+
+    /// As [`Self::end`]; frames that `rest` hands over are counted for the records alone too.
+    ///
+    /// # Errors
+    ///
+    /// When the pipeline is broken.
+    pub(super) fn end_after(
+        &mut self,
+        rest: &mut dyn FnMut(&mut Self) -> Result<(), Broken>,
+    ) -> Result<(), Broken> {
         if self.saves.is_some() {
-            self.barrier(Ask {
+            self.is_ending = true;
+            let is_saved = self.raise(Ask {
                 save: true,
                 ..Ask::default()
             })?;
-            self.before_end = Some(Box::new(self.admission.clone()));
+            if is_saved {
+                self.before_end = Some(Box::new(self.admission.clone()));
+            } else {
+                // The shards are about to know more than the state may: nothing of it can be saved any more.
+                self.saves = None;
+            }
+            rest(self)?;
             for partition in 0..self.partitions.len() {
                 self.admission.finish(partition);
                 self.settle()?;
@@ -243,11 +266,24 @@ impl Driver {
     /// # Errors
     ///
     /// When the pipeline is broken.
-    pub fn barrier(&mut self, mut ask: Ask) -> Result<(), Broken> {
+    pub fn barrier(&mut self, ask: Ask) -> Result<(), Broken> {
+        self.raise(ask).map(drop)
+    }
+
+    /// Raises a barrier; returns whether the state is saved at it.
+    fn raise(&mut self, mut ask: Ask) -> Result<bool, Broken> {
+        // At the end there is no later one to make up for it.
+        let wait_ms = if self.is_ending {
+            LAST_SAVE_WAIT_MS
+        } else {
+            SAVE_WAIT_MS
+        };
+        let mut is_saved = false;
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();
-            ask.save = ask.save && self.saves.as_ref().is_some_and(Saves::begin);
+            ask.save = ask.save && self.saves.as_ref().is_some_and(|s| s.begin(wait_ms));
+            is_saved |= ask.save;
             let mut barrier = self.admission.barrier(ask);
             if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
                 barrier.saved = Some(Box::new(before.save_words(&self.admission)));
@@ -256,7 +292,7 @@ impl Driver {
             self.pipeline
                 .barrier(barrier, &self.partitions, &self.places, self.intake)?;
             if !more {
-                return Ok(());
+                return Ok(is_saved);
             }
             (ask.trailing, ask.save) = (false, false);
             (self.gate)();
@@ -270,7 +306,10 @@ impl Driver {
     }
 }
 
-/// A partition's name in the state.
+/// A partition's name in the state; a file's is its own.
 pub(super) fn place_name(topic: &str, number: &str) -> String {
+    if topic.is_empty() {
+        return number.to_owned();
+    }
     format!("{topic}/{number}")
 }

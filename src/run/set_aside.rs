@@ -137,7 +137,7 @@ impl SetAside {
             return;
         };
         let Some(frame) = kept else {
-            let why = "too many bytes waited to be confirmed";
+            let why = "too many bytes waited to be confirmed, or it was read before a restart";
             NotPutAside { frames: 1, why }.emit();
             return;
         };

@@ -1,16 +1,23 @@
-//! `headcount state`: looks into a state at rest, or one that a service has.
+//! `headcount state` and `merge`: look into a state at rest, or one that a service has, and make new ones of old ones.
 
+mod export;
+mod merge;
+mod whole;
+
+use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
 use jiff::tz::TimeZone;
 use serde_json::{Map, Value, json};
 
+use crate::cli::merge::MergeArgs;
 use crate::cli::state::{StateArgs, StateCommand, StateDirectory, StateFormat};
-use crate::engine::calendar::{Calendar, Period};
+use crate::engine::calendar::{Calendar, Period, WindowId};
 use crate::engine::checkpoint::audit::{Audit, audit, audit_sketches};
 use crate::engine::checkpoint::{Loaded, SavedStage};
 use crate::engine::report::record::LedgerRecord;
+use crate::engine::shard::Shelf;
 use crate::engine::sketch::Precision;
 use crate::error::Failure;
 use crate::io::store::sqlite::inspect::Inspected;
@@ -25,10 +32,24 @@ pub fn run(args: &StateArgs, out: &mut dyn Write) -> Result<(), Failure> {
         StateCommand::Show(of) => (show(&open(of)?), of.format),
         StateCommand::Verify(of) => (verify(open(of)?, &of.directory)?, of.format),
         StateCommand::Digest(of) => (digest(&open(of)?), of.format),
+        StateCommand::Export(args) => (export::export(args)?, args.format),
     };
+    print(&found, format, out)
+}
+
+/// Merges states and prints what came of it.
+///
+/// # Errors
+///
+/// States that cannot be used or do not fit together; a directory or an output that cannot be written to.
+pub fn run_merge(args: &MergeArgs, out: &mut dyn Write) -> Result<(), Failure> {
+    print(&merge::merge(args)?, args.format, out)
+}
+
+fn print(found: &Value, format: StateFormat, out: &mut dyn Write) -> Result<(), Failure> {
     let written = match format {
         StateFormat::Json => writeln!(out, "{found}"),
-        StateFormat::Text => print_text(&found, "", out),
+        StateFormat::Text => print_text(found, "", out),
     };
     written.map_err(|error| Failure::writing("standard output", &error))
 }
@@ -40,12 +61,23 @@ struct Open {
     audit: Audit,
     precision: Precision,
     calendar: Calendar,
+    shelf: Box<dyn Shelf>,
+    /// The windows that have a sketch.
+    sketched: BTreeSet<WindowId>,
 }
 
 fn open(of: &StateDirectory) -> Result<Open, Failure> {
-    let mut inspected = Inspected::open(&of.directory)?;
+    take_up(Inspected::open(&of.directory)?, &of.directory)
+}
+
+/// Opens a state that nobody else may have meanwhile.
+fn open_locked(directory: &Path) -> Result<Open, Failure> {
+    take_up(Inspected::open_locked(directory)?, directory)
+}
+
+fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> {
     let Some(loaded) = inspected.load()? else {
-        let directory = of.directory.display();
+        let directory = directory.display();
         return Err(Failure::NoInput(format!(
             "the state in {directory} is empty: nothing was counted yet"
         )));
@@ -55,16 +87,37 @@ fn open(of: &StateDirectory) -> Result<Open, Failure> {
     let precision = precision.and_then(Precision::new);
     let precision = precision.ok_or_else(|| strange("precision"))?;
     let zone = inspected.identity("timezone").unwrap_or_default();
-    let zone = (TimeZone::get(zone).map_err(|_| strange("time zone"))?, zone);
-    let calendar = Calendar::new(zone.0, zone.1);
+    let calendar = calendar_of(zone).ok_or_else(|| strange("time zone"))?;
     let audit = audit(&loaded, precision, &calendar);
     Ok(Open {
         audit: audit.map_err(|damaged| Failure::State(damaged.to_string()))?,
         precision,
         calendar,
+        shelf: inspected.shelf()?,
+        sketched: loaded
+            .windows
+            .iter()
+            .filter_map(|(id, _, sketch)| sketch.map(|_| *id))
+            .collect(),
         inspected,
         loaded,
     })
+}
+
+fn calendar_of(zone: &str) -> Option<Calendar> {
+    let found = TimeZone::get(zone).ok()?;
+    let name = found.iana_name().unwrap_or(zone).to_owned();
+    Some(Calendar::new(found, &name))
+}
+
+impl Open {
+    /// The canonical bytes of a window's sketch, if it has one.
+    fn sketch(&mut self, id: WindowId) -> Result<Option<Vec<u8>>, Failure> {
+        if !self.sketched.contains(&id) {
+            return Ok(None);
+        }
+        self.shelf.fetch(id).map(Some).map_err(Failure::State)
+    }
 }
 
 fn offsets(of: &Open) -> Value {

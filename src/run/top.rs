@@ -84,7 +84,8 @@ fn once(
                 }
             }
             Some(Heard::End) => break,
-            Some(Heard::Window(_) | Heard::Trouble(_) | Heard::Missing(_)) | None => {}
+            Some(Heard::Window(_) | Heard::Trouble(_) | Heard::Away(_) | Heard::Missing(_))
+            | None => {}
         }
     }
     let (topic, jobs) = (&config.stats, jobs.into_iter().collect::<Vec<_>>());

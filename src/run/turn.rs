@@ -14,32 +14,31 @@ use super::close_with_limit;
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
-use crate::io::published::{Heard, Reader, Tail};
+use crate::io::published::{Heard, Opened, Reader};
 use crate::io::sink::Sink;
-use crate::limits::{VIEW_RECORDS_PER_STEP, VIEW_TAIL_RECORDS};
-use crate::observe::happenings::{ClaimLost, StandingBy, TakingOver};
+use crate::limits::{CLAIM_SLOW_MS, LISTEN_STEP_MS, LISTEN_TAIL_TICKS, VIEW_RECORDS_PER_STEP};
+use crate::observe::happenings::{ClaimLost, ClaimWaits, StandingBy, TakingOver};
 
 /// How other instances are heard.
 pub(super) struct Ears {
     pub(super) connection: Connection,
     pub(super) stats: String,
-    pub(super) windows: String,
 }
 
 impl Ears {
-    fn open(&self) -> Result<Reader, Failure> {
-        let tail = Tail {
-            ticks: VIEW_TAIL_RECORDS,
-            windows: 0,
-        };
-        Reader::new(&self.connection, &self.stats, &self.windows, tail)
+    fn open(&self) -> Result<Opened, Failure> {
+        let limit = Duration::from_millis(LISTEN_STEP_MS);
+        Reader::of_ticks(&self.connection, &self.stats, LISTEN_TAIL_TICKS, limit)
     }
 }
 
 enum Phase {
     /// Others are listened for; not before somebody asks.
     Listening(Option<Reader>),
-    Claiming,
+    Claiming {
+        since_ms: u64,
+        told: bool,
+    },
     Ours,
 }
 
@@ -88,9 +87,9 @@ impl Turn {
         }
     }
 
-    /// Whether another instance is known to publish.
+    /// Whether another instance publishes, and this one waits for it to go.
     pub(super) fn stands_by(&self) -> bool {
-        self.told && !matches!(self.phase, Phase::Ours)
+        self.told && !self.leaves && !matches!(self.phase, Phase::Ours)
     }
 
     /// Whether the sink may be written to; finds out a little more if not.
@@ -103,7 +102,14 @@ impl Turn {
         if matches!(self.phase, Phase::Listening(_)) && !self.listen()? {
             return Ok(false);
         }
-        if matches!(self.phase, Phase::Claiming) && sink.claim()? {
+        if let Phase::Claiming { since_ms, told } = &mut self.phase {
+            let waited_ms = self.clock.monotonic_ms() - *since_ms;
+            if !sink.claim()? {
+                if waited_ms >= CLAIM_SLOW_MS && !std::mem::replace(told, true) {
+                    ClaimWaits.emit();
+                }
+                return Ok(false);
+            }
             self.phase = Phase::Ours;
             if std::mem::take(&mut self.told) {
                 TakingOver.emit();
@@ -119,7 +125,11 @@ impl Turn {
         };
         let reader = match reader {
             Some(reader) => reader,
-            None => reader.insert(ears.open()?),
+            None => match ears.open()? {
+                Opened::Reader(opened) => reader.insert(opened),
+                Opened::Missing => return self.find_nobody(),
+                Opened::NoAnswer => return Ok(false),
+            },
         };
         let mut is_deaf = reader.take_brokers_down();
         for _ in 0..VIEW_RECORDS_PER_STEP {
@@ -131,10 +141,10 @@ impl Turn {
                         .map(|at| self.clock.unix_ms().saturating_sub(at));
                     self.rival.tick(&record.payload, age_ms, now_ms);
                 }
-                // Where there is no topic, nobody publishes to it.
-                Some(Heard::End | Heard::Missing(_)) => self.rival.reach_end(now_ms),
-                Some(Heard::Trouble(_)) => is_deaf = true,
-                Some(Heard::Window(_)) => {}
+                Some(Heard::End) => self.rival.reach_end(now_ms),
+                Some(Heard::Trouble(_) | Heard::Missing(_)) => is_deaf = true,
+                // One broker that is down must not keep the others from granting the right to publish for ever.
+                Some(Heard::Window(_) | Heard::Away(_)) => {}
                 None => break,
             }
         }
@@ -144,6 +154,16 @@ impl Turn {
             self.stop_listening(Phase::Listening(None));
             return Ok(false);
         }
+        self.conclude()
+    }
+
+    /// Where there is no topic, nobody publishes to it.
+    fn find_nobody(&mut self) -> Result<bool, Failure> {
+        self.rival.reach_end(self.clock.monotonic_ms());
+        self.conclude()
+    }
+
+    fn conclude(&mut self) -> Result<bool, Failure> {
         match self.rival.verdict(self.clock.monotonic_ms()) {
             Verdict::Unknown => Ok(false),
             Verdict::Alive { epoch, is_heard } => {
@@ -151,7 +171,10 @@ impl Turn {
                 Ok(false)
             }
             Verdict::Nobody => {
-                self.stop_listening(Phase::Claiming);
+                self.stop_listening(Phase::Claiming {
+                    since_ms: self.clock.monotonic_ms(),
+                    told: false,
+                });
                 Ok(true)
             }
         }

@@ -162,7 +162,7 @@ impl Viewing {
         let now_ms = self.clock.unix_ms();
         match heard {
             Heard::End => Ok(()),
-            Heard::Trouble(why) | Heard::Missing(why) => {
+            Heard::Trouble(why) | Heard::Away(why) | Heard::Missing(why) => {
                 // Ticks may go on although a topic is missing: then only the news tells.
                 if self.told.as_ref() != Some(&why) {
                     self.told = Some(why.clone());

@@ -308,7 +308,9 @@ fn backfill_flows_into_live_without_a_seam() {
                 .collect::<Vec<_>>()
         });
         let go_on = go_on;
-        let service = job.start(&["--from", "earliest", "--every", "100ms"]);
+        // Not to be waited for by the first tick.
+        let at_once = ["--exclusive", "false"];
+        let service = job.start(&[&["--every", "100ms"], &at_once[..]].concat());
         let mut ticks = job.ticks();
         let first = ticks.until("frames", |_| true);
         assert!(first.reflected() < old, "nothing is left to be read back");

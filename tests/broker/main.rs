@@ -21,6 +21,7 @@ mod output;
 mod reading;
 mod real;
 mod replay;
+mod rivals;
 mod time;
 mod top;
 mod units;

@@ -7,7 +7,7 @@ use crate::support::process::Service;
 use crate::support::wait_until;
 use crate::world::{Frame, Job, NOON, Published, SOON, Tail, bad, log_lines, seen, stop};
 use headcount::limits::{ASIDE_IN_FLIGHT_FRAMES, FRAMES_PER_ROUND};
-use rdkafka::mocking::MockCluster;
+use rdkafka::mocking::{MockCluster, MockCoordinator};
 use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use std::time::Duration;
@@ -181,6 +181,8 @@ fn a_topic_for_rejected_frames_that_takes_nothing_holds_reading_back_and_the_log
     ] {
         let led = cluster.partition_leader(topic, 0, Some(leader));
         led.expect("a leader");
+        let publisher = MockCoordinator::Transaction(format!("headcount/{}/{topic}", job.topic));
+        cluster.coordinator(publisher, 1).expect("a coordinator");
     }
     cluster.broker_down(3).expect("it goes down");
     let broken = ASIDE_IN_FLIGHT_FRAMES as usize + 10 * FRAMES_PER_ROUND;
@@ -189,7 +191,7 @@ fn a_topic_for_rejected_frames_that_takes_nothing_holds_reading_back_and_the_log
     job.send(&sent);
     let mut service = job.start(&["--every", "100ms", "--rejects-topic", aside]);
     service.stderr_line("reading waits for it", SOON);
-    let held_back = job.ticks().up_to_now().pop().expect("a tick").reflected();
+    let held_back = job.ticks().until("what was read", |_| true).reflected();
     assert!(held_back < broken as i64, "{held_back} of {broken}");
     cluster.broker_up(3).expect("it comes back");
     let all = sent.len() as i64;

@@ -6,11 +6,13 @@
 
 use crate::oracle::{Oracle, check_order, windows_of};
 use crate::support::broker::Broker;
-use crate::support::kafka::{create_topic, delete_topic};
+use crate::support::kafka::{create_topic, delete_topic, try_create_topic};
 use crate::support::process::Service;
+use crate::support::wait_until;
 use crate::world::{
-    Frame, Job, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
+    Frame, Job, NO_ROOM, NOON, Published, SOON, STOP, bad, delete_records, log_lines, seen, stop,
 };
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -182,7 +184,12 @@ fn an_end_that_cannot_be_reached_is_given_up_after_a_minute() {
     let missing = give_up(&Job::new(address, "missing"));
     // More finals than may wait, for a topic that takes none.
     let refused = Job::with_topic(address, "refused", 1);
-    create_topic(address, &refused.windows, 1, &[("max.message.bytes", "10")]);
+    create_topic(
+        address,
+        &refused.windows,
+        1,
+        &[("max.message.bytes", NO_ROOM)],
+    );
     let minutes: Vec<_> = (0..20_000).map(|n| seen(0, n, NOON + n * 60)).collect();
     refused.send(&minutes);
     let refused = give_up(&refused);
@@ -351,4 +358,75 @@ fn frames_that_are_gone_stop_it_until_it_is_told_to_go_on_without_them() {
         .expect("one");
     assert_eq!((day.str("/state"), day.int("/frames")), ("revised", 250));
     assert_eq!(*day.get("/complete"), false);
+}
+
+/// Its offsets alone would not tell: the frames before the one that was to be next would never be read.
+#[test]
+fn a_topic_made_anew_that_has_as_many_frames_again_is_told_by_its_id() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "again", 1);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let state = directory.path().display().to_string();
+    let options = ["--every", "200ms", "--state", &state];
+    let old: Vec<_> = (0..50).map(|n| seen(0, n, NOON + n)).collect();
+    job.send(&old);
+    job.run_to_end(&options);
+    delete_topic(&job.address, &job.topic);
+    wait_until(SOON, "the name is free again", || {
+        try_create_topic(&job.address, &job.topic, 1).then_some(())
+    });
+    let new: Vec<_> = (0..80).map(|n| seen(0, 40 + n, NOON + 100 + n)).collect();
+    job.send(&new);
+    let mut service = Service::spawn(job.command(&options));
+    let status = service.wait(SOON);
+    let stderr = service.stderr();
+    assert_eq!(status.code(), Some(76), "{stderr}");
+    assert!(stderr.contains("was made anew"), "{stderr}");
+    job.run_to_end(&[&options[..], &["--on-gap", "continue"]].concat());
+    let tick = job.ticks().up_to_now().pop().expect("a tick");
+    assert_eq!(tick.int("/frames/counted"), 130);
+    assert_eq!(tick.int("/users_last_day"), 120);
+    assert_eq!(*tick.get("/source/lost"), serde_json::json!({"0": 0}));
+}
+
+/// What compaction leaves of the windows' topic: the last record of each key.
+fn compacted(job: &Job) -> BTreeMap<String, Published> {
+    let records = job.window_records().up_to_now().into_iter();
+    records.map(|record| (record.key.clone(), record)).collect()
+}
+
+/// It reads again what the topic holds, and that is less than what the run before it has seen.
+#[test]
+fn without_a_state_a_restart_never_takes_the_place_of_a_better_final() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "worse", 2);
+    let second = |n: u32| seen(n as i32 % 2, n % 77, NOON + n);
+    job.send(&(0..900).map(second).collect::<Vec<_>>());
+    job.run_to_end(&[]);
+    let before = compacted(&job);
+    assert!(before.values().filter(|r| r.is_final()).count() > 15);
+    // Of one partition much is gone, of the other one little.
+    delete_records(&job.address, &job.topic, 0, 200);
+    delete_records(&job.address, &job.topic, 1, 40);
+    job.run_to_end(&[]);
+    job.send(&(900..1_200).map(second).collect::<Vec<_>>());
+    for from in ["latest", "2200-01-01T00:00:00Z", "earliest"] {
+        job.run_to_end(&["--from", from]);
+    }
+    let after = compacted(&job);
+    for (key, was) in before.iter().filter(|(_, record)| record.is_final()) {
+        let is = &after[key];
+        assert!(is.int("/frames") >= was.int("/frames"), "{}", is.text);
+        assert!(is.int("/users") >= was.int("/users"), "{}", is.text);
+        assert_eq!(*is.get("/complete"), true, "{}", is.text);
+    }
+    // What is new is final, and right.
+    let last = ("minute".to_owned(), i64::from(NOON + 1_140));
+    let last = after.values().find(|r| r.is_final() && r.window() == last);
+    let last = last.expect("the last minute");
+    assert_eq!([last.int("/users"), last.int("/frames")], [60, 60]);
 }

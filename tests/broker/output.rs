@@ -8,7 +8,9 @@ use crate::oracle::Oracle;
 use crate::support::broker::Broker;
 use crate::support::kafka::create_topic;
 use crate::support::wait_until;
-use crate::world::{Frame, Job, NOON, SOON, STOP, log_lines, seen, set_topic_config, stop};
+use crate::world::{
+    Frame, Job, NO_ROOM, NOON, SOON, STOP, log_lines, seen, set_topic_config, stop,
+};
 use headcount::engine::calendar::{Period, WindowId};
 use headcount::engine::report::outbox::{Kind, Outbox, Outgoing};
 use std::io::Read;
@@ -33,11 +35,12 @@ fn topics_that_refuse_records_are_tried_again_with_moderation() {
     let address = broker.address();
     let job = Job::with_topic(address, "refusing", 1);
     for topic in [&job.stats, &job.windows] {
-        create_topic(address, topic, 1, &[("max.message.bytes", "10")]);
+        create_topic(address, topic, 1, &[("max.message.bytes", NO_ROOM)]);
     }
     let mut sent = minutes(0..100);
     job.send(&sent);
-    let mut service = job.start(&["--every", "100ms"]);
+    // The outputs may take longer than partitions need to be idle, and time is not to walk meanwhile.
+    let mut service = job.start(&["--every", "100ms", "--idle-timeout", "1h"]);
     for _ in 0..5 {
         service.stderr_line("was not delivered", SOON);
     }
@@ -104,7 +107,7 @@ fn an_output_that_refuses_everything_does_not_hinder_the_end() {
     };
     let job = Job::with_topic(broker.address(), "dead-end", 1);
     for topic in [&job.stats, &job.windows] {
-        create_topic(&job.address, topic, 1, &[("max.message.bytes", "10")]);
+        create_topic(&job.address, topic, 1, &[("max.message.bytes", NO_ROOM)]);
     }
     // More finals than may wait: reading is paused when the signal comes.
     job.send(&minutes(0..6_000));

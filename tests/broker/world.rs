@@ -25,6 +25,10 @@ pub const SOON: Duration = Duration::from_secs(40);
 /// What the service promises for its end.
 pub const STOP: Duration = Duration::from_secs(5);
 
+/// A topic's `max.message.bytes` under which it refuses every record of the service. The end of a transaction fits in: a
+/// topic that refuses even that is out of order for the brokers too, and refuses everything from then on.
+pub const NO_ROOM: &str = "100";
+
 /// Some moment in event time: a minute begins here, and an hour, but no day.
 pub const NOON: u32 = 1_767_268_800;
 

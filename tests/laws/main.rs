@@ -14,6 +14,8 @@ mod clock_flips;
 mod clock_gaps;
 mod clock_model;
 mod dice;
+mod fold;
+mod merging;
 mod oracle;
 mod outbox;
 mod replay;

@@ -1,9 +1,11 @@
 //! The command line as a stranger meets it: help, complaints, environment, odd input, where output goes.
 
 mod environment;
+mod going_on;
 mod help;
 mod inputs;
 mod kafka_options;
+mod merging;
 mod outputs;
 mod replay;
 mod state;

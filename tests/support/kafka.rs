@@ -48,6 +48,20 @@ pub fn create_topic(address: &str, name: &str, partitions: i32, config: &[(&str,
     await_partitions(address, name, partitions);
 }
 
+/// Creates a topic, unless the broker does not want to: one of that name is still being deleted.
+pub fn try_create_topic(address: &str, name: &str, partitions: i32) -> bool {
+    let topic = NewTopic::new(name, partitions, TopicReplication::Fixed(1));
+    let results = block_on(admin(address).create_topics([&topic], &admin_options()));
+    let is_made = results
+        .expect("the broker answers")
+        .iter()
+        .all(Result::is_ok);
+    if is_made {
+        await_partitions(address, name, partitions);
+    }
+    is_made
+}
+
 /// Deletes a topic.
 pub fn delete_topic(address: &str, name: &str) {
     let deleted = block_on(admin(address).delete_topics(&[name], &admin_options()));

@@ -57,6 +57,11 @@ pub fn wait_until<T>(limit: Duration, what: &str, mut check: impl FnMut() -> Opt
     }
 }
 
+/// Whether the tests that take many minutes are wanted: `HEADCOUNT_TEST_LONG=1`, as `scripts/test --long` sets it.
+pub fn is_long() -> bool {
+    std::env::var_os("HEADCOUNT_TEST_LONG").is_some_and(|long| long == "1")
+}
+
 /// The folder of recorded streams and of JSONTestSuite: `HEADCOUNT_TEST_DATA`, or `shared/data` beside the checkout.
 pub fn data_dir() -> Option<PathBuf> {
     let named = std::env::var_os("HEADCOUNT_TEST_DATA").map(PathBuf::from);

@@ -2,10 +2,11 @@
 
 use super::{Admission, Partition, PartitionIndex, Rules};
 use crate::engine::calendar::{Period, WindowId};
-use crate::engine::checkpoint::codec::{Damaged, Reader, put_second, put_time};
+use crate::engine::checkpoint::codec::{Damaged, Reader, put_len, put_second, put_time};
 use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
 use crate::engine::clock::PartitionClock;
 use crate::engine::ledger::Ledger;
+use crate::limits::SOURCE_MARK_MAX_BYTES;
 
 impl Partition {
     fn save(&self) -> SavedPartition {
@@ -20,6 +21,13 @@ impl Partition {
             .reading
             .extend_from_slice(&self.lost_before.to_le_bytes());
         put_second(&mut saved.reading, self.lost.map(u64::cast_signed));
+        // Nobody's origin is 0: the brokers have it for "none" too.
+        let origin = self.origin.unwrap_or(0);
+        saved.reading.extend_from_slice(&origin.to_le_bytes());
+        if !self.mark.is_empty() {
+            put_len(&mut saved.reading, self.mark.len());
+            saved.reading.extend_from_slice(&self.mark);
+        }
         saved
     }
 
@@ -32,7 +40,9 @@ impl Partition {
             from_zero: reading.bool()?,
             lost_before: reading.i64()?,
             lost: reading.second()?.map(i64::cast_unsigned),
+            origin: Some(reading.u128()?).filter(|origin| *origin != 0),
             next_offset: saved.next_offset,
+            mark: read_mark(&mut reading)?,
             // Until it is known that it is not: the watermark must not go on without it.
             unread: true,
             idle: false,
@@ -42,6 +52,15 @@ impl Partition {
         reading.end()?;
         Ok(restored)
     }
+}
+
+/// Only sources that find their offsets by themselves, such as files, keep something.
+fn read_mark(reading: &mut Reader<'_>) -> Result<Vec<u8>, Damaged> {
+    if reading.is_at_end() {
+        return Ok(Vec::new());
+    }
+    let len = reading.len(1, SOURCE_MARK_MAX_BYTES)?;
+    reading.bytes(len).map(<[u8]>::to_vec)
 }
 
 impl Admission {

@@ -127,7 +127,9 @@ impl Catalog {
             }
             if self.emission != Emission::Once && (saved.changed || !is_final) {
                 entry.dirty = true;
-                self.dirty.push(id);
+                if self.emission.is_live() {
+                    self.dirty.push(id);
+                }
             }
             *self
                 .windows

@@ -63,6 +63,12 @@ impl<'a> Reader<'a> {
         holds.then_some(()).ok_or(self.damaged())
     }
 
+    /// Whether nothing is left.
+    #[must_use]
+    pub fn is_at_end(&self) -> bool {
+        self.rest.is_empty()
+    }
+
     /// The next so many bytes.
     ///
     /// # Errors
@@ -114,6 +120,15 @@ impl<'a> Reader<'a> {
     /// See [`Self::u8`].
     pub fn u64(&mut self) -> Result<u64, Damaged> {
         self.array().map(u64::from_le_bytes)
+    }
+
+    /// Sixteen bytes.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::u8`].
+    pub fn u128(&mut self) -> Result<u128, Damaged> {
+        self.array().map(u128::from_le_bytes)
     }
 
     /// Eight bytes, signed.

@@ -8,6 +8,7 @@
 pub mod audit;
 pub mod book;
 pub mod codec;
+pub mod union;
 
 use super::barrier::ClosedBy;
 use super::calendar::WindowId;

@@ -76,19 +76,7 @@ pub fn read_share(p: Precision, pages: Range<usize>, bytes: &[u8]) -> Result<Sha
         read.push(read_page(p, page, &mut from)?);
     }
     from.end()?;
-    if read.iter().any(|page| matches!(page, Page::Registers(_))) {
-        return Ok(Share::of_pages(p, pages, read));
-    }
-    // Whether it is a list or pages depends on the users alone.
-    let mut share = Share::new(p, pages);
-    for page in &read {
-        if let Page::Exact(hashes) = page {
-            for hash in hashes {
-                share.insert(*hash);
-            }
-        }
-    }
-    Ok(share)
+    Ok(Share::from_pages(p, pages, read))
 }
 
 fn read_page(p: Precision, page: usize, from: &mut Reader<'_>) -> Result<Page, Damaged> {

@@ -7,6 +7,7 @@
 pub mod canonical;
 pub mod estimate;
 mod few;
+pub mod fold;
 pub mod packed;
 pub mod page;
 pub mod share;

@@ -165,6 +165,28 @@ impl Share {
         }
     }
 
+    /// A share of these pages; how it holds them depends on their users alone.
+    pub(super) fn from_pages(precision: Precision, pages: Range<usize>, read: Vec<Page>) -> Self {
+        if read.iter().any(|page| matches!(page, Page::Registers(_))) {
+            return Self::of_pages(precision, pages, read);
+        }
+        let mut share = Self::new(precision, pages);
+        for page in &read {
+            if let Page::Exact(hashes) = page {
+                for hash in hashes {
+                    share.insert(*hash);
+                }
+            }
+        }
+        share
+    }
+
+    /// The share's pages.
+    pub(super) fn to_pages(&self) -> Vec<Page> {
+        let mut spread = self.clone();
+        std::mem::take(spread.spread())
+    }
+
     pub(super) fn precision(&self) -> Precision {
         self.precision
     }

@@ -37,6 +37,10 @@ impl Printer for Csv {
         )
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self, stats: &StatsRecord) -> io::Result<()> {
         self.header()?;
         for row in stats.trailing_rows() {

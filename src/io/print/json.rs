@@ -34,6 +34,10 @@ impl Printer for Json {
         self.line(record)
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self, stats: &StatsRecord) -> io::Result<()> {
         self.line(stats)?;
         self.out.flush()

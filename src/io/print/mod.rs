@@ -18,6 +18,13 @@ pub trait Printer: Send {
     /// As the output has it.
     fn window(&mut self, record: &WindowRecord) -> io::Result<()>;
 
+    /// Hands over what is ready to be read, so that it does not end with this process.
+    ///
+    /// # Errors
+    ///
+    /// As the output has it.
+    fn flush(&mut self) -> io::Result<()>;
+
     /// Prints the trailing windows and the ledger, and all that was kept.
     ///
     /// # Errors

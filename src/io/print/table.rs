@@ -104,6 +104,10 @@ impl Printer for Table {
         Ok(())
     }
 
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+
     fn finish(&mut self, stats: &StatsRecord) -> io::Result<()> {
         self.windows()?;
         let rows = stats.trailing_rows();

@@ -3,6 +3,8 @@
 //! Several files are as many partitions, read side by side by event time: the next line comes from the file whose
 //! clock is least, so that windows can close as they would have live.
 
+mod known;
+
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::fs::File;
@@ -15,6 +17,7 @@ use std::time::Duration;
 
 use flate2::bufread::MultiGzDecoder;
 
+pub use self::known::{Head, Mark, Marker, open_behind};
 use super::{Event, Source};
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
@@ -112,6 +115,9 @@ pub struct LineReader {
     /// The part of the line at hand that did not fit the read buffer.
     partial: Vec<u8>,
     lines: i64,
+    /// Whether what stands behind the last newline is held back: it may be a line that is still being written.
+    holds_rest: bool,
+    is_packed: bool,
 }
 
 impl LineReader {
@@ -140,6 +146,7 @@ impl LineReader {
         };
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
+        let is_packed = head.starts_with(GZIP_MAGIC) || head.starts_with(ZSTD_MAGIC);
         let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
             let plain = MultiGzDecoder::new(raw);
             Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
@@ -154,6 +161,8 @@ impl LineReader {
             reader,
             partial: Vec::new(),
             lines: 0,
+            holds_rest: false,
+            is_packed,
         })
     }
 
@@ -167,7 +176,7 @@ impl LineReader {
                 Err(error) => return Err(damaged(&self.name, &error)),
             };
             if buffer.is_empty() {
-                if self.partial.is_empty() {
+                if self.partial.is_empty() || self.holds_rest {
                     return Ok(None);
                 }
                 self.lines += 1;
@@ -265,10 +274,35 @@ impl LineSource {
             .iter()
             .map(|input| LineReader::open(input, bytes))
             .collect::<Result<_, _>>()?;
-        Ok(Self {
+        Ok(Self::over(readers))
+    }
+
+    fn over(readers: Vec<LineReader>) -> Self {
+        Self {
             queue: (0..readers.len()).map(|i| Reverse((None, i))).collect(),
             readers,
-        })
+        }
+    }
+
+    /// Reads on from where these readers are. Of each input what stands behind its last newline is held back; see
+    /// [`Self::take_rests`].
+    ///
+    /// # Errors
+    ///
+    /// When two of the inputs are one file.
+    pub fn on_from(inputs: &[Input], mut readers: Vec<LineReader>) -> Result<Self, Failure> {
+        refuse_twins(inputs)?;
+        for reader in &mut readers {
+            reader.holds_rest = true;
+        }
+        Ok(Self::over(readers))
+    }
+
+    /// What stands behind the last newline of each finished input that has such, with the offset that it would have.
+    pub fn take_rests(&mut self) -> Vec<(usize, i64, Vec<u8>)> {
+        let readers = self.readers.iter_mut().enumerate();
+        let rests = readers.map(|(i, r)| (i, r.lines, std::mem::take(&mut r.partial)));
+        rests.filter(|(.., rest)| !rest.is_empty()).collect()
     }
 
     /// Whether every line was delivered.
@@ -324,6 +358,8 @@ mod tests {
             )),
             partial: Vec::new(),
             lines: 0,
+            holds_rest: false,
+            is_packed: false,
         }
     }
 

@@ -21,8 +21,8 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::store::{Store, StoreError};
 use crate::limits::{
-    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, SAVE_WAIT_MS,
-    UNPUBLISHED_FINALS_MAX, UNSAVED_FINALS_MAX,
+    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX,
+    UNSAVED_FINALS_MAX,
 };
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::{NoCopyKept, StateNotWritten};
@@ -59,9 +59,9 @@ impl Saves {
         self.0.under_way.load(Ordering::Acquire)
     }
 
-    /// Begins one, once no other is under way; false if that took longer than `SAVE_WAIT_MS`. Sketches that are on the shelf
+    /// Begins one, once no other is under way; false if that took longer than `wait_ms`. Sketches that are on the shelf
     /// after it must have been written before it.
-    pub(super) fn begin(&self) -> bool {
+    pub(super) fn begin(&self, wait_ms: u64) -> bool {
         // Each try waits for a change, or for a part of the time.
         const TRIES: u64 = 20;
         for _ in 0..TRIES {
@@ -69,7 +69,7 @@ impl Saves {
                 self.0.under_way.store(true, Ordering::Release);
                 return true;
             }
-            let limit = Duration::from_millis(SAVE_WAIT_MS / TRIES);
+            let limit = Duration::from_millis(wait_ms / TRIES);
             let _ = self.0.changed.recv_timeout(limit);
         }
         false
@@ -204,7 +204,8 @@ impl Keeper {
         Ok(())
     }
 
-    fn wait(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
+    /// Waits until no checkpoint is being written.
+    pub(super) fn wait(&mut self, outbox: &mut Outbox) -> Result<(), Failure> {
         while self.is_under_way {
             let limit = Duration::from_millis(DELIVERY_POLL_MS);
             match self.written.recv_timeout(limit) {

@@ -156,6 +156,9 @@ impl Run<'_> {
         let index = self.source.follow(topic, partition, start, end)?;
         let same = self.driver.add_partition(name, place, start, unread);
         assert_eq!(index, same, "source and admission number partitions alike");
+        if let Some(id) = surveyed.topic_id {
+            self.driver.admission.set_origin(index, id);
+        }
         if end.is_some() && !unread {
             self.source.finish(index);
             // Nothing was read of it, so nothing can be settled.
@@ -218,10 +221,15 @@ impl Run<'_> {
         };
         let expected = self.driver.admission.next_offset(index);
         // What was read since the survey was asked for may well lie behind its high watermark.
-        let was_made_anew = offsets_when_asked
+        let is_beyond_end = offsets_when_asked
             .get(index)
             .is_some_and(|then| *then > high);
-
+        let known = self.driver.admission.origin(index);
+        let is_another = known.is_some() && surveyed.topic_id.is_some_and(|id| known != Some(id));
+        let was_made_anew = is_beyond_end || is_another;
+        if let Some(id) = surveyed.topic_id.filter(|_| known.is_none()) {
+            self.driver.admission.set_origin(index, id);
+        }
         if expected >= low && !was_made_anew {
             return match lost_place {
                 true => self.source.go_on_at(index, expected),
@@ -246,6 +254,9 @@ impl Run<'_> {
             )));
         }
         self.driver.admission.gap(index, low);
+        if let Some(id) = surveyed.topic_id {
+            self.driver.admission.set_origin(index, id);
+        }
         self.source.go_on_at(index, low)
     }
 }

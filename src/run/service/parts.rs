@@ -152,7 +152,7 @@ fn turn(
     epochs: [u64; 2],
     clock: &Arc<dyn Clock>,
 ) -> Turn {
-    let (OutputConfig::Topics { stats, windows }, Some(takeover_after_ms)) =
+    let (OutputConfig::Topics { stats, .. }, Some(takeover_after_ms)) =
         (&config.output, config.takeover_after_ms)
     else {
         return Turn::ours(Arc::clone(clock));
@@ -160,7 +160,6 @@ fn turn(
     let ears = Ears {
         connection: connection.clone(),
         stats: stats.clone(),
-        windows: windows.clone(),
     };
     let (job, leaves) = (config.job.clone(), config.exit_at_end);
     let clock = Arc::clone(clock);

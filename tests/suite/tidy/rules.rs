@@ -11,6 +11,7 @@ const UNSAFE_FILES: &[&str] = &[
     "src/engine/decode/bitmap/avx2.rs",
     "src/engine/decode/bitmap/avx512.rs",
     "src/io/source/kafka/tap.rs",
+    "src/io/source/kafka/topic_id.rs",
     "tests/allocations/counting.rs",
     "tests/decode/guard.rs",
     "tests/support/faulty_vfs.rs",

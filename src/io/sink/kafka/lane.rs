@@ -28,8 +28,9 @@ struct Acknowledgements {
 
 impl ClientContext for Acknowledgements {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, message: &str) {
-        // Being replaced by another instance is told once, by whoever asks for the claim.
-        let is_told = message.contains("fenced") || message.contains("Fenced");
+        // What is refused is told as a record that was not delivered, and being replaced by another instance once, by
+        // whoever asks for the claim.
+        let is_told = facility == "TXNERR" || message.to_lowercase().contains("fenced");
         if !is_told {
             self.voice.log(level, facility, message);
         }

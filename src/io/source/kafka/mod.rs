@@ -4,6 +4,7 @@
 mod reader;
 mod surveyor;
 mod tap;
+mod topic_id;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

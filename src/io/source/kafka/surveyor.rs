@@ -11,6 +11,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::tap::Client;
+use super::topic_id;
 use crate::config::From;
 use crate::limits::SURVEY_TIMEOUT_MS;
 
@@ -24,6 +25,8 @@ pub struct Surveyed {
     pub topic: usize,
     /// Its number.
     pub partition: i32,
+    /// The topic's id, where the brokers tell it: a topic that was made anew under the same name has another one.
+    pub topic_id: Option<u128>,
     /// The first offset that is still there.
     pub low: i64,
     /// The offset after the last one.
@@ -85,6 +88,8 @@ impl Surveyor {
         if described.partitions().is_empty() {
             return Err(format!("topic '{name}' does not exist (yet)"));
         }
+        // Whoever must not know it, or does not answer here, is asked for offsets all the same: these may tell too.
+        let topic_id = topic_id::topic_id(client.client(), name, timeout).unwrap_or(None);
         let numbers: Vec<i32> = described.partitions().iter().map(|p| p.id()).collect();
         let ask = |at| offsets(client, name, &numbers, at);
         let lows = ask(Offset::Beginning)?;
@@ -109,6 +114,7 @@ impl Surveyor {
             all.push(Surveyed {
                 topic,
                 partition,
+                topic_id,
                 low,
                 high,
                 start,

@@ -1,5 +1,5 @@
 //! Where frames come out of librdkafka: its batch call on a queue of our own, each message read where it lies and
-//! destroyed before the next one is looked at. The only file of the program with `unsafe`.
+//! destroyed before the next one is looked at.
 //!
 //! Why this is sound:
 //!

@@ -1,13 +1,14 @@
 //! A state looked into from outside, while a service may have it: nothing is locked and nothing is written.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags};
 
 use super::rows::BadRow;
 use super::shelf::SqliteShelf;
-use super::{FILE, StoreError, check_format, damaged, harden, load, read_identity, trouble};
+use super::{FILE, StoreError, check_format, damaged, harden, load, lock, read_identity, trouble};
 use crate::engine::checkpoint::Loaded;
 use crate::engine::shard::Shelf;
 
@@ -16,6 +17,8 @@ pub struct Inspected {
     path: PathBuf,
     connection: Connection,
     identity: BTreeMap<String, String>,
+    /// Held for as long as this lives, where nobody else may have the state meanwhile.
+    _lock: Option<File>,
 }
 
 impl Inspected {
@@ -42,7 +45,22 @@ impl Inspected {
             path,
             connection,
             identity,
+            _lock: None,
         })
+    }
+
+    /// Opens the state in a directory, which nobody else may have meanwhile.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::open`]; also when somebody has it.
+    pub fn open_locked(directory: &Path) -> Result<Self, StoreError> {
+        // Where there is no state, no lock is left behind.
+        drop(Self::open(directory)?);
+        let lock = lock::take(directory)?;
+        let mut opened = Self::open(directory)?;
+        opened._lock = Some(lock);
+        Ok(opened)
     }
 
     /// What a run must agree on with the state.

@@ -1,0 +1,59 @@
+//! What one of several runs over a growing input puts out.
+
+use std::collections::BTreeSet;
+
+use super::{Catalog, Collected, Completeness, Passed};
+use crate::engine::barrier::Stage;
+use crate::engine::calendar::WindowId;
+
+impl Catalog {
+    /// Puts out a window if it changed since its last record.
+    pub(super) fn put_out_news(
+        &mut self,
+        id: WindowId,
+        passed: Passed,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        let Some(entry) = self.windows.get(id) else {
+            return;
+        };
+        if entry.dirty && entry.last_word.is_none() {
+            self.open.remove(&(entry.end, id));
+            self.finish(id, passed, completeness, collected);
+        } else {
+            self.put_out_change(id, completeness, collected);
+        }
+    }
+
+    /// Puts out what changed, in the order of the windows, and on demand shows the others.
+    pub(super) fn put_out_end(
+        &mut self,
+        unchanged: bool,
+        passed: Passed,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        let evicted: BTreeSet<_> = collected.evicted.iter().copied().collect();
+        let rest = self
+            .windows
+            .ids()
+            .filter(|id| Some(*id) > self.ended_at && !evicted.contains(id));
+        for id in rest.collect::<Vec<_>>() {
+            if collected.is_full() {
+                return;
+            }
+            self.ended_at = Some(id);
+            let before = collected.windows.len();
+            self.put_out_news(id, passed, completeness, collected);
+            if unchanged
+                && collected.windows.len() == before
+                && let Some(entry) = self.windows.get(id).filter(|entry| entry.frames > 0)
+            {
+                // Only for people: it has its record already, and gets no other.
+                let facts = entry.facts(id, completeness, Stage::Provisional);
+                collected.windows.push(facts);
+            }
+        }
+    }
+}

@@ -1,0 +1,31 @@
+//! The windows of several catalogs in one.
+
+use super::{Catalog, Entry, is_expired};
+use crate::engine::calendar::Period;
+use crate::engine::frame::EventTime;
+
+impl Catalog {
+    /// Adds what was counted in the windows of another catalog of the same calendar, but for those that are expired at this
+    /// watermark. What was said of them is left behind.
+    pub(in crate::engine) fn join(&mut self, other: &Self, watermark: Option<i64>) {
+        let windows = Period::ALL
+            .into_iter()
+            .flat_map(|p| other.windows.of_period(p));
+        for (id, theirs) in windows {
+            let retention_s = self.retention_s[id.period as usize];
+            let ts = EventTime::try_from(id.start.max(1)).unwrap_or(EventTime::MAX);
+            if theirs.frames == 0 || is_expired(retention_s, theirs.end, watermark) {
+                continue;
+            }
+            let open = &mut self.open;
+            let ours = self.windows.entry(id.period, ts, |id, bounds| {
+                open.insert((bounds.end, id));
+                Entry::new(bounds.end)
+            });
+            ours.frames += theirs.frames;
+            ours.late += theirs.late;
+            ours.dirty = true;
+            ours.note_unsaved(id, &mut self.unsaved);
+        }
+    }
+}

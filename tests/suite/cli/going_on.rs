@@ -1,0 +1,260 @@
+//! `count --state`: a growing file counted again and again is what one run over it is; files are known by what they hold.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::Value;
+
+use super::usage::{check_all, folder};
+use super::{Said, line, run_in, run_with};
+
+/// Frames of an hour and a half, most of them in order: some late, some rubbish, now and then one with a wild time.
+fn frames(count: u32, seed: u32) -> String {
+    let mut text = String::new();
+    let mut dice = u64::from(seed) * 2 + 1;
+    for i in 0..count {
+        dice = dice.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(9);
+        let roll = (dice >> 40) as u32;
+        let ts = 1_767_225_600 + i * 5_400 / count;
+        match roll % 97 {
+            0 => text.push_str("not a frame\n"),
+            1 => text.push_str(&line("wild", ts ^ 1 << 26)),
+            2 => text.push_str(&line(&format!("late{roll}"), ts - roll % 4_000)),
+            _ => text.push_str(&line(&format!("u{}", roll / 97 % 700), ts)),
+        }
+    }
+    text
+}
+
+/// What a count printed: the newest row of each window, and the stats.
+#[derive(Default, PartialEq, Debug)]
+struct Printed {
+    windows: BTreeMap<(String, String), Value>,
+    stats: Value,
+    rows: usize,
+}
+
+impl Printed {
+    /// Takes in the records of another run. Where a window is final for the second time, it is told.
+    fn take(&mut self, said: &Said) {
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        for record in said.stdout.lines() {
+            let record: Value = serde_json::from_str(record).unwrap();
+            let Some(window) = record["window"].as_str() else {
+                self.stats = record;
+                continue;
+            };
+            let key = (window.to_owned(), record["start"].to_string());
+            let numbers: Vec<_> = ["users", "lo", "hi", "frames", "late", "complete"]
+                .iter()
+                .map(|field| record[*field].clone())
+                .collect();
+            self.windows.insert(key, numbers.into());
+            self.rows += 1;
+        }
+    }
+}
+
+fn count(dir: &Path, state: &str, files: &[&str]) -> Said {
+    let args = ["count", "--format", "json", "--state", state];
+    run_in(dir, &[&args, files].concat())
+}
+
+fn digest(dir: &Path, state: &str) -> String {
+    let said = run_in(dir, &["state", "verify", state, "--format", "json"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    let found: Value = serde_json::from_str(&said.stdout).unwrap();
+    found["state_digest"].to_string() + &found["offsets"].to_string()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    let mut options = fs::File::options();
+    let file = options.append(true).create(true).open(path);
+    file.unwrap().write_all(bytes).unwrap();
+}
+
+/// A folder with the text in `log`, and what is printed of it without a state.
+fn at_once(text: &str) -> (tempfile::TempDir, Printed, String) {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("log"), text).unwrap();
+    let mut printed = Printed::default();
+    printed.take(&run_in(dir.path(), &["count", "--format", "json", "log"]));
+    let mut with_state = Printed::default();
+    with_state.take(&count(dir.path(), "one", &["log"]));
+    assert_eq!(printed, with_state, "a first run is as any other");
+    let digest = digest(dir.path(), "one");
+    (dir, printed, digest)
+}
+
+#[test]
+fn a_file_that_grows_is_counted_as_one_that_is_whole() {
+    let text = frames(6_000, 7);
+    let (dir, whole, digest_of_whole) = at_once(&text);
+    let growing = tempfile::tempdir().unwrap();
+    let mut printed = Printed::default();
+    let mut from = 0;
+    // In the middle of a line, at its end, before and behind its newline, and with nothing new.
+    let second = text[100_000..].find('\n').unwrap() + 100_000;
+    for to in [
+        0,
+        10,
+        77,
+        3_000,
+        3_000,
+        64_001,
+        second,
+        second + 1,
+        150_003,
+        text.len(),
+    ] {
+        append(&growing.path().join("log"), &text.as_bytes()[from..to]);
+        from = to;
+        printed.take(&count(growing.path(), "state", &["log"]));
+        let mut so_far = Printed::default();
+        so_far.take(&run_in(
+            growing.path(),
+            &["count", "--format", "json", "log"],
+        ));
+        // Before there is a clock it is the end that sets it, and with it the watermark.
+        so_far.stats["watermark"] = printed.stats["watermark"].clone();
+        assert_eq!(printed.stats, so_far.stats, "at {to}");
+        assert_eq!(printed.windows, so_far.windows, "at {to}");
+    }
+    assert_eq!(printed.windows, whole.windows);
+    assert!(
+        printed.rows < 2 * whole.rows,
+        "only what changed is printed"
+    );
+    assert_eq!(digest(growing.path(), "state"), digest_of_whole);
+    drop(dir);
+}
+
+#[test]
+fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
+    let text = frames(3_000, 8);
+    let (dir, whole, digest_of_whole) = at_once(&text);
+    let args = [
+        "count",
+        "--format",
+        "json",
+        "--checkpoint-interval",
+        "100ms",
+    ];
+    for point in ["before_commit", "after_commit"] {
+        for time in 1..=4 {
+            let state = format!("{point}{time}");
+            let args = [&args[..], &["--state", &state, "log"]].concat();
+            let failpoint = format!("{point}:{time}");
+            let died = run_with(
+                dir.path(),
+                &args,
+                &[("HEADCOUNT_FAILPOINT", &failpoint)],
+                b"",
+            );
+            let mut printed = Printed::default();
+            if died.code == Some(0) {
+                assert!(time > 3, "{state} is passed");
+                continue;
+            }
+            let as_if = Said {
+                code: Some(0),
+                ..died
+            };
+            printed.take(&as_if);
+            printed.take(&run_in(dir.path(), &args));
+            assert_eq!(printed.windows, whole.windows, "{state}");
+            assert_eq!(printed.stats, whole.stats, "{state}");
+            assert_eq!(digest(dir.path(), &state), digest_of_whole, "{state}");
+        }
+    }
+}
+
+#[test]
+fn rotated_and_packed_files_are_known_by_what_they_hold() {
+    let text = frames(4_000, 9);
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    let cut = text[100_000..].find('\n').unwrap() + 100_001;
+    let mut printed = Printed::default();
+    fs::write(path("log"), &text[..90_000]).unwrap();
+    printed.take(&count(dir.path(), "state", &["log"]));
+    fs::rename(path("log"), path("log.1")).unwrap();
+    append(&path("log.1"), &text.as_bytes()[90_000..cut]);
+    fs::write(path("log"), &text[cut..]).unwrap();
+    let refused = count(dir.path(), "state", &["log"]);
+    refused.check_complaint(
+        76,
+        &["log does not begin", "rotated", "--on-gap continue"],
+        "log",
+    );
+    let packed = zstd::encode_all(&text.as_bytes()[..cut], 1).unwrap();
+    fs::write(path("log.1.zst"), packed).unwrap();
+    fs::remove_file(path("log.1")).unwrap();
+    let said = count(dir.path(), "state", &["log", "log.1.zst"]);
+    assert!(said.stderr.contains("the same one"), "{}", said.stderr);
+    printed.take(&said);
+    let mut at_once = Printed::default();
+    at_once.take(&count(dir.path(), "one", &["log", "log.1.zst"]));
+    assert_eq!(printed.windows, at_once.windows);
+    assert_eq!(printed.stats["frames"], at_once.stats["frames"]);
+    assert_eq!(digest(dir.path(), "state"), digest(dir.path(), "one"));
+    // Neither is there any more, and another one has the name of one of them.
+    fs::write(path("log"), line("new", 1_767_240_000)).unwrap();
+    let refused = count(dir.path(), "state", &["log"]);
+    refused.check_complaint(76, &["log does not begin"], "log");
+    assert_eq!(digest(dir.path(), "state"), digest(dir.path(), "one"));
+    let gone = run_in(
+        dir.path(),
+        &["count", "--state", "state", "--on-gap", "continue", "log"],
+    );
+    assert_eq!(gone.code, Some(0), "{}", gone.stderr);
+    assert!(digest(dir.path(), "state").contains("log~1"));
+}
+
+#[test]
+fn a_table_shows_all_that_the_state_holds() {
+    let dir = tempfile::tempdir().unwrap();
+    fs::write(dir.path().join("log"), frames(3_000, 10)).unwrap();
+    let table = ["count", "--format", "table", "--state", "state", "log"];
+    let (first, again) = (run_in(dir.path(), &table), run_in(dir.path(), &table));
+    assert!(first.stdout.contains("Users by hour"), "{}", first.stdout);
+    assert_eq!(first.stdout, again.stdout);
+}
+
+#[test]
+fn what_cannot_be_gone_on_with_is_refused() {
+    let dir = folder();
+    let said = count(dir.path(), "state", &["a"]);
+    assert_eq!(said.code, Some(0), "{}", said.stderr);
+    check_all(
+        dir.path(),
+        &[
+            (
+                "count --state state -",
+                2,
+                &["only files", "standard input"],
+            ),
+            (
+                "count --state state --window day a",
+                78,
+                &["windows", "'day'"],
+            ),
+            (
+                "count --state state --tz Asia/Tokyo a",
+                78,
+                &["timezone 'UTC'"],
+            ),
+            ("run --state state", 78, &["'count'"]),
+            (
+                "count --state state --checkpoint-interval 1ms a",
+                2,
+                &["--checkpoint-interval", "100ms to 1h"],
+            ),
+        ],
+    );
+    fs::write(dir.path().join("a"), "").unwrap();
+    let shorter = count(dir.path(), "state", &["a"]);
+    shorter.check_complaint(76, &["a does not begin with"], "a");
+}
