@@ -50,8 +50,10 @@ fn outcome(job: &Job, name: &str, options: &[&str]) -> Outcome {
         let numbers = ["/users", "/lo", "/hi", "/frames", "/late"];
         (format!("{period} {start}"), numbers.map(|n| record.int(n)))
     };
+    // What a flipped bit threw far behind may be forgotten earlier or later, as the partitions take turns.
+    let kept = words.iter().filter(|r| r.window().1 >= i64::from(NOON));
     // In the order of their numbers, so that the last one on a window stays.
-    (run_ok(digest, b"").0, words.iter().map(word).collect())
+    (run_ok(digest, b"").0, kept.map(word).collect())
 }
 
 #[test]
