@@ -178,6 +178,7 @@ impl Options {
     }
 }
 
+/// Compares, or is one of the loops itself.
 pub fn main() {
     let options = Options::parse();
     match options.be.as_deref() {
