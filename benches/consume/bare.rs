@@ -8,7 +8,6 @@
 )]
 
 use std::ffi::{CString, c_char};
-use std::ptr;
 
 use rdkafka::bindings as rd;
 
@@ -50,7 +49,7 @@ pub fn read(brokers: &str, topic: &str, partitions: i32, frames: u64) -> u64 {
         let (mut read, mut bytes) = (0, 0);
         while read < frames {
             let message = rd::rd_kafka_consumer_poll(client, 100);
-            if message != ptr::null_mut() {
+            if !message.is_null() {
                 if (*message).err == rd::rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR {
                     read += 1;
                     bytes += (*message).len as u64;

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
-use super::gather::{Batch, Gathered, Gatherer, empty_batch};
+use super::gather::{Batch, Gathered, Gatherer, Next, empty_batch};
 use super::pipeline::spawn;
 use super::set_aside::Keeps;
 use crate::engine::admit::PartitionIndex;
@@ -199,10 +199,7 @@ impl Consuming {
     }
 
     /// The next thing that was read, waited for up to `wait`; with the bytes of a frame where they were kept.
-    pub(super) fn next(
-        &mut self,
-        wait: Duration,
-    ) -> Result<Option<(&Gathered, Option<&[u8]>)>, Failure> {
+    pub(super) fn next(&mut self, wait: Duration) -> Result<Option<Next<'_>>, Failure> {
         loop {
             if self.batch.is_done() && !self.refill(wait)? {
                 return Ok(None);

@@ -33,6 +33,9 @@ pub(super) enum Gathered {
     WentOn(PartitionIndex),
 }
 
+/// One thing that was read, with the bytes of a frame if they were kept.
+pub(super) type Next<'a> = (&'a Gathered, Option<&'a [u8]>);
+
 /// What was gathered in one go. Used again and again, for its memory.
 #[derive(Debug, Default)]
 pub(super) struct Batch {
@@ -62,7 +65,7 @@ impl Batch {
     }
 
     /// The next thing, with the bytes of a frame if they were kept.
-    pub(super) fn take(&mut self) -> Option<(&Gathered, Option<&[u8]>)> {
+    pub(super) fn take(&mut self) -> Option<Next<'_>> {
         let next = self.gathered.get(self.taken)?;
         self.taken += 1;
         let kept = match next {
