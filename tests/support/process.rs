@@ -59,15 +59,13 @@ pub fn run_ok(command: Command, stdin: &[u8]) -> (String, String) {
     let shown = format!("{command:?}");
     let output = run(command, stdin);
     let stderr = String::from_utf8(output.stderr).expect("stderr is UTF-8");
+    let stdout = String::from_utf8(output.stdout).expect("stdout is UTF-8");
     assert!(
         output.status.success(),
-        "{shown} failed with {}:\n{stderr}",
+        "{shown} failed with {}:\n{stderr}\nand said:\n{stdout}",
         output.status
     );
-    (
-        String::from_utf8(output.stdout).expect("stdout is UTF-8"),
-        stderr,
-    )
+    (stdout, stderr)
 }
 
 /// A running child whose output a test can wait for. Dropping it kills it.
