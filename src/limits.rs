@@ -138,6 +138,14 @@ pub const SKEW_MIN_S: u64 = 60;
 /// See [`SKEW_MIN_S`].
 pub const SKEW_MAX_S: u64 = 366 * 86_400;
 
+/// Time between two words to a supervisor while the service is not up yet, in milliseconds; the next one is promised within
+/// three times as much.
+pub const START_WORD_EVERY_MS: u64 = 10_000;
+/// Time between two sentences to a supervisor that differ in their numbers alone, in milliseconds.
+pub const STATUS_EVERY_MS: u64 = 10_000;
+/// Shortest time between two sentences to a supervisor, in milliseconds.
+pub const STATUS_SOONEST_MS: u64 = 1_000;
+
 /// Longest wait for one frame before the loop looks at clock and signals again, in milliseconds.
 pub const POLL_MAX_MS: u64 = 50;
 /// Frames taken from the source between two looks at clock and signals.

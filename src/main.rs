@@ -13,6 +13,7 @@ use headcount::config::{
 };
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
+use headcount::io::supervisor::Supervisor;
 use headcount::{generate, observe, run};
 
 #[global_allocator]
@@ -49,7 +50,8 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let config = RunConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals(false)?;
             let gauges = run::service::Gauges::default();
-            run::service::run(&config, Arc::new(SystemClock::new()), &stop, &gauges)
+            let clock = Arc::new(SystemClock::new());
+            run::service::run(&config, clock, &stop, &gauges, supervisor())
         }
         Command::Count(args) => run::count::run(&CountConfig::resolve(&args)?),
         Command::Generate(args) => {
@@ -81,6 +83,17 @@ fn dispatch(command: Command) -> Result<(), Failure> {
 
 fn env(name: &str) -> Option<String> {
     std::env::var(name).ok()
+}
+
+/// The service manager that wants to hear of a service, if it can be reached.
+fn supervisor() -> Option<Supervisor> {
+    let found = Supervisor::of_environment(|name| std::env::var_os(name), std::process::id());
+    found.unwrap_or_else(|error| {
+        let what =
+            format!("NOTIFY_SOCKET names a service manager that cannot be told anything: {error}");
+        observe::happenings::caution(&what);
+        None
+    })
 }
 
 /// Adds the properties that the environment gives, before those of the command line, so that these win.

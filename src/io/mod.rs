@@ -11,4 +11,5 @@ pub mod published;
 pub mod sink;
 pub mod source;
 pub mod store;
+pub mod supervisor;
 pub mod target;

@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 30] = [
+pub const NAMES: [&str; 31] = [
     "address_taken",
     "aside_behind",
     "caution",
@@ -35,6 +35,7 @@ pub const NAMES: [&str; 30] = [
     "state_not_written",
     "stopped",
     "taking_over",
+    "thread_stuck",
     "undelivered",
     "unit_mistaken",
     "unreachable",

@@ -1,6 +1,6 @@
-//! Places at which a test may have the process die. Release builds have none.
+//! Places at which a test may have the process die, or a thread stop for ever. Release builds have none.
 
-/// Where a checkpoint and what it publishes may be cut short.
+/// Where a checkpoint and what it publishes may be cut short, and where a thread may be stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Failpoint {
     /// A checkpoint is put together and about to be written.
@@ -17,26 +17,42 @@ pub enum Failpoint {
     Copy,
     /// The offsets of a checkpoint are about to be committed to the group.
     CommitOffsets,
+    /// A worker has something to do.
+    WorkerTurn,
+    /// The reporter has a barrier's answers to join.
+    Report,
+    /// The consumer loop comes round.
+    Round,
 }
 
 impl Failpoint {
-    /// Dies here if the environment says so: `HEADCOUNT_FAILPOINT=after_commit:3` at the third time.
+    /// Dies here if the environment says so: `HEADCOUNT_FAILPOINT=after_commit:3` at the third time. With
+    /// `report:3:hang` it is the thread that goes no further.
     #[cfg(debug_assertions)]
     pub fn pass(self) {
         use std::sync::OnceLock;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
-        static WANTED: OnceLock<Option<(String, usize)>> = OnceLock::new();
+        static WANTED: OnceLock<Option<(String, usize, bool)>> = OnceLock::new();
         static PASSED: AtomicUsize = AtomicUsize::new(0);
         let wanted = WANTED.get_or_init(|| {
             let wanted = std::env::var("HEADCOUNT_FAILPOINT").ok()?;
-            let (name, times) = wanted.split_once(':')?;
-            Some((name.to_owned(), times.parse().ok()?))
+            let (name, rest) = wanted.split_once(':')?;
+            let (times, hangs) = match rest.strip_suffix(":hang") {
+                Some(times) => (times, true),
+                None => (rest, false),
+            };
+            Some((name.to_owned(), times.parse().ok()?, hangs))
         });
-        if let Some((name, times)) = wanted
+        if let Some((name, times, hangs)) = wanted
             && *name == self.name()
             && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *times
         {
+            if *hangs {
+                loop {
+                    std::thread::park();
+                }
+            }
             // No destructor runs, no buffer is flushed.
             std::process::abort();
         }
@@ -57,6 +73,9 @@ impl Failpoint {
             Self::Trim => "trim",
             Self::Copy => "copy",
             Self::CommitOffsets => "commit_offsets",
+            Self::WorkerTurn => "worker_turn",
+            Self::Report => "report",
+            Self::Round => "round",
         }
     }
 }

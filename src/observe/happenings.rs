@@ -578,6 +578,21 @@ impl QuestionFailed<'_> {
     }
 }
 
+/// A thread of the pipeline is at something and does not go on.
+#[derive(Debug)]
+pub struct ThreadStuck<'a> {
+    /// Its name.
+    pub thread: &'a str,
+}
+
+impl ThreadStuck<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let thread = self.thread;
+        error!(name: "thread_stuck", thread, "a thread is stuck; the supervisor's watchdog is not fed until it goes on");
+    }
+}
+
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
     warn!(name: "caution", "{text}");

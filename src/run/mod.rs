@@ -8,6 +8,7 @@ mod lines;
 pub mod pipeline;
 mod progress;
 mod publish;
+mod pulse;
 pub mod query;
 mod quiet;
 pub mod replay;
@@ -23,6 +24,7 @@ mod teller;
 pub mod top;
 mod turn;
 mod viewing;
+mod watchdog;
 mod web;
 mod worker;
 

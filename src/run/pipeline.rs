@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 
 use crossbeam_channel::{Receiver, Sender, bounded};
 
+use super::pulse::Watched;
 use super::reporter::{Intake, Publisher, Report, Reporter, ToReporter};
 use super::web::slip::{Part, ShardSlip};
 use super::worker::{Work, Worker};
@@ -47,6 +48,7 @@ pub struct Pipeline {
     reports: Sender<ToReporter>,
     workers: Vec<JoinHandle<()>>,
     reporter: JoinHandle<Result<(), Failure>>,
+    watched: Vec<Watched>,
 }
 
 impl Pipeline {
@@ -64,16 +66,20 @@ impl Pipeline {
         let (to_recycle, recycled) = bounded(threads * WORKER_QUEUE_MESSAGES);
         let (reports, announced) = bounded(BARRIER_QUEUE_MESSAGES);
         let (mut owners, mut workers, mut answers) = (Vec::new(), Vec::new(), Vec::new());
+        let mut watched = Vec::new();
         for (i, shard) in shards.into_iter().enumerate() {
             let (to_worker, inbox) = bounded(WORKER_QUEUE_MESSAGES);
             let (to_reporter, answered) = bounded(ANSWER_QUEUE_MESSAGES);
             let recycle = to_recycle.clone();
             let mut worker = Worker::new(shard, inbox, recycle, to_reporter);
-            workers.push(spawn(format!("shard-{i}"), move || while worker.turn() {})?);
+            let name = format!("shard-{i}");
+            watched.push(Watched::new(name.clone(), worker.pulse()));
+            workers.push(spawn(name, move || while worker.turn() {})?);
             owners.push(Owner::Worker(to_worker));
             answers.push(answered);
         }
         let reporter = Reporter::new(announced, answers, publisher);
+        watched.push(Watched::new("reporter".to_owned(), reporter.pulse()));
         Ok(Self {
             router: Router::new(precision, threads),
             owners,
@@ -81,6 +87,7 @@ impl Pipeline {
             reports,
             workers,
             reporter: spawn("reporter".to_owned(), move || reporter.run())?,
+            watched,
         })
     }
 
@@ -103,6 +110,7 @@ impl Pipeline {
             answers.push(answered);
         }
         let reporter = Reporter::new(announced, answers, publisher);
+        let watched = vec![Watched::new("reporter".to_owned(), reporter.pulse())];
         Ok(Self {
             router: Router::new(precision, number),
             owners,
@@ -110,6 +118,7 @@ impl Pipeline {
             reports,
             workers: Vec::new(),
             reporter: spawn("reporter".to_owned(), move || reporter.run())?,
+            watched,
         })
     }
 
@@ -200,6 +209,11 @@ impl Pipeline {
             }
         }
         Ok(())
+    }
+
+    /// Its threads, for whoever watches them.
+    pub(super) fn watched(&self) -> Vec<Watched> {
+        self.watched.clone()
     }
 
     /// How many workers there are.

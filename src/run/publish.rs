@@ -72,12 +72,19 @@ impl Unpublished {
     }
 
     /// Waits until the output has caught up, or needs a checkpoint for that, at most [`UNREACHABLE_END_MS`] without any
-    /// progress of it, and no longer than until `stop` is raised.
-    pub(super) fn wait_until_caught_up(&self, clock: &dyn Clock, stop: &Stop, saves: &Saves) {
+    /// progress of it, and no longer than until `stop` is raised. `meanwhile` is called now and then, with the time.
+    pub(super) fn wait_until_caught_up(
+        &self,
+        clock: &dyn Clock,
+        stop: &Stop,
+        saves: &Saves,
+        meanwhile: &mut dyn FnMut(u64),
+    ) {
         let (mut least, mut since_ms) = (self.finals(), clock.monotonic_ms());
         while self.is_behind() && !saves.is_pressing() && !stop.load(Ordering::Relaxed) {
             self.wait(Duration::from_millis(POLL_MAX_MS));
             let (finals, now_ms) = (self.finals(), clock.monotonic_ms());
+            meanwhile(now_ms);
             if finals < least {
                 (least, since_ms) = (finals, now_ms);
             }

@@ -5,9 +5,11 @@ use std::time::Duration;
 
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 
+use super::pulse::Pulse;
 use crate::engine::barrier::{Answer, Snapshot};
 use crate::engine::checkpoint::SavedAdmission;
 use crate::error::Failure;
+use crate::observe::failpoint::Failpoint;
 
 /// How the reading goes, as far as the counts do not tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,6 +75,7 @@ pub(super) struct Reporter {
     announced: Receiver<ToReporter>,
     answers: Vec<Receiver<Answer>>,
     publisher: Box<dyn Publisher>,
+    pulse: Pulse,
 }
 
 impl Reporter {
@@ -85,13 +88,23 @@ impl Reporter {
             announced,
             answers,
             publisher,
+            pulse: Pulse::default(),
         }
+    }
+
+    /// Its sign of life.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     pub(super) fn run(mut self) -> Result<(), Failure> {
         loop {
-            match self.announced.recv_timeout(self.publisher.patience()) {
+            self.pulse.rest();
+            let told = self.announced.recv_timeout(self.publisher.patience());
+            self.pulse.work();
+            match told {
                 Ok(ToReporter::Report(report)) => {
+                    Failpoint::Report.pass();
                     let Some(mut answer) = self.join() else {
                         // A worker died; whoever joins it says so.
                         return Ok(());

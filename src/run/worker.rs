@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use crossbeam_channel::{Receiver, Sender};
 
+use super::pulse::Pulse;
 use super::web::slip::{Part, ShardSlip};
 use crate::engine::barrier::{Answer, Question};
 use crate::engine::frame::Sighting;
 use crate::engine::shard::Shard;
+use crate::observe::failpoint::Failpoint;
 
 pub(super) enum Work {
     Batch(Vec<Sighting>),
@@ -22,6 +24,7 @@ pub(super) struct Worker {
     /// Where batches go for their memory.
     recycle: Sender<Vec<Sighting>>,
     answers: Sender<Answer>,
+    pulse: Pulse,
 }
 
 impl Worker {
@@ -36,7 +39,13 @@ impl Worker {
             inbox,
             recycle,
             answers,
+            pulse: Pulse::default(),
         }
+    }
+
+    /// Its sign of life.
+    pub(super) fn pulse(&self) -> Pulse {
+        self.pulse.clone()
     }
 
     /// Takes a message, for which it waits only if there is nothing else to do, and does one slice of what is under way.
@@ -46,11 +55,14 @@ impl Worker {
             // Also where nothing more can come: what is under way is finished all the same.
             self.inbox.try_recv().ok()
         } else {
+            self.pulse.rest();
             match self.inbox.recv() {
                 Ok(work) => Some(work),
                 Err(_) => return false,
             }
         };
+        self.pulse.work();
+        Failpoint::WorkerTurn.pass();
         match work {
             Some(Work::Batch(batch)) => {
                 self.shard.record(&batch);

@@ -23,5 +23,6 @@ mod rivals;
 mod time;
 mod top;
 mod units;
+mod watched;
 mod web;
 mod world;

@@ -105,7 +105,7 @@ fn live<T>(config: &RunConfig, clock: &Arc<Jumping>, body: impl FnOnce() -> T) -
         let service = scope.spawn(move || {
             // The life before it gives its state away a moment after its end.
             wait_until(SOON, "the state is free", || {
-                match run(config, Arc::clone(&clock), &stop, &Gauges::default()) {
+                match run(config, Arc::clone(&clock), &stop, &Gauges::default(), None) {
                     Err(Failure::Taken(_)) => None,
                     ended => Some(ended),
                 }

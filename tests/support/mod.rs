@@ -13,6 +13,7 @@ pub mod browser;
 pub mod http;
 pub mod kafka;
 pub mod process;
+pub mod supervisor;
 pub mod terminal;
 
 use std::fs::{File, OpenOptions};

@@ -75,7 +75,7 @@ pub fn run(config: &DemoConfig, stop: &Arc<Stop>) -> Result<(), Failure> {
     let (service_clock, its_stop) = (Arc::clone(&clock), Arc::clone(&service_stop));
     let (done, ended) = bounded(1);
     let serving = spawn("service".to_owned(), move || {
-        let result = service::run(&run_config, service_clock, &its_stop, &its_gauges);
+        let result = service::run(&run_config, service_clock, &its_stop, &its_gauges, None);
         let _ = done.send(());
         result
     })?;

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use self::noticing::Noticing;
-use self::parts::{Parts, parts};
+use self::parts::{Parts, SharedWatchdog, parts};
 use self::state::Saving;
 use super::driver::Driver;
 use super::pipeline::Broken;
@@ -27,10 +27,12 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::source::kafka::KafkaSource;
 use crate::io::source::{Event, Source};
+use crate::io::supervisor::Supervisor;
 use crate::limits::{
     ASIDE_STUCK_MS, BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS,
     SHUTDOWN_MS, SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
+use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::{
     AsideBehind, OutputBehind, PartitionAhead, Stopped, Unreachable, WaitingToAgree, WhyNot,
 };
@@ -43,7 +45,8 @@ pub struct Gauges {
     pub read_bytes: AtomicU64,
 }
 
-/// Runs the service until `stop` is raised, or with `exit_at_end` until everything is counted.
+/// Runs the service until `stop` is raised, or with `exit_at_end` until everything is counted. The supervisor, if there is
+/// one, hears how it fares.
 ///
 /// # Errors
 ///
@@ -54,6 +57,7 @@ pub fn run(
     clock: Arc<dyn Clock>,
     stop: &Arc<Stop>,
     gauges: &Gauges,
+    supervisor: Option<Supervisor>,
 ) -> Result<(), Failure> {
     let Parts {
         source,
@@ -62,8 +66,10 @@ pub fn run(
         scout,
         unpublished,
         web,
-    } = parts(config, &clock, stop)?;
-    let noticing = Noticing::new(web, driver.admission.ledger(), clock.monotonic_ms());
+        board,
+        watchdog,
+    } = parts(config, &clock, stop, supervisor)?;
+    let noticing = Noticing::new(web, board, driver.admission.ledger(), clock.monotonic_ms());
     let mut service = Run {
         config,
         clock: &*clock,
@@ -74,6 +80,7 @@ pub fn run(
         saving,
         scout,
         noticing,
+        watchdog,
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
         awake_ms: clock.monotonic_ms(),
@@ -120,6 +127,8 @@ struct Run<'a> {
     saving: Option<Saving>,
     scout: Scout,
     noticing: Noticing,
+    /// `None` where no supervisor asks for it.
+    watchdog: Option<SharedWatchdog>,
     quiet: Quiet,
     skew: Skew,
     /// When the loop last came round.
@@ -158,6 +167,7 @@ impl Run<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(Ended::Told);
             }
+            Failpoint::Round.pass();
             self.survey()?;
             if self.config.exit_at_end && self.source.is_finished() {
                 return Ok(Ended::AtEnd);
@@ -432,6 +442,9 @@ impl Run<'_> {
 
     /// The last records, then everything is closed, within the time that is left.
     fn end(mut self, outcome: Result<Ended, Failure>) -> Result<(), Failure> {
+        if let Some(watchdog) = &self.watchdog {
+            watchdog.borrow().stopping();
+        }
         self.tell_mistaken_unit(true);
         let at_end = matches!(outcome, Ok(Ended::AtEnd));
         let limit_ms = if at_end { LAST_FLUSH_MS } else { SHUTDOWN_MS };

@@ -1,18 +1,23 @@
 //! What the consumer loop puts on the board, and the questions that it passes on: both only where somebody may want to know.
+//! What is on the board it tells the supervisor too.
 
 use std::sync::Arc;
 
+use super::super::watchdog::Watchdog;
 use super::super::web::Web;
 use super::Run;
 use crate::engine::ledger::Ledger;
 use crate::io::source::kafka::Surveyed;
 use crate::limits::BOARD_EVERY_MS;
+use crate::observe::board::Board;
 use crate::observe::facts::{Facts, Lately, PartitionFacts};
 use crate::run::pipeline::Broken;
+use crate::view::number::grouped;
 
 /// What is kept for the board between two notes.
 pub(super) struct Noticing {
     web: Option<Web>,
+    board: Option<Arc<Board>>,
     next_ms: u64,
     read_before: u64,
     lately: Lately,
@@ -24,9 +29,15 @@ pub(super) struct Noticing {
 
 impl Noticing {
     /// Nothing was read yet; `ledger` is that of the state, if there is one.
-    pub(super) fn new(web: Option<Web>, ledger: &Ledger, now_ms: u64) -> Self {
+    pub(super) fn new(
+        web: Option<Web>,
+        board: Option<Arc<Board>>,
+        ledger: &Ledger,
+        now_ms: u64,
+    ) -> Self {
         Self {
             web,
+            board,
             next_ms: 0,
             read_before: ledger.read,
             lately: Lately {
@@ -44,24 +55,37 @@ impl Noticing {
 impl Run<'_> {
     /// Passes questions on to the shards, and puts up what is known a few times a second.
     pub(super) fn notice(&mut self) -> Result<(), Broken> {
-        let Some(web) = &self.noticing.web else {
-            return Ok(());
-        };
-        while let Some(slip) = web.inbox.take() {
-            self.driver.look(slip)?;
+        if let Some(web) = &self.noticing.web {
+            while let Some(slip) = web.inbox.take() {
+                self.driver.look(slip)?;
+            }
         }
         let now_ms = self.clock.monotonic_ms();
-        if now_ms >= self.noticing.next_ms {
+        if let Some(board) = self.noticing.board.clone()
+            && now_ms >= self.noticing.next_ms
+        {
             self.noticing.next_ms = now_ms + BOARD_EVERY_MS;
-            let board = Arc::clone(&web.board);
             board.note(self.facts(now_ms));
         }
+        self.tell_supervisor(now_ms);
         Ok(())
+    }
+
+    fn tell_supervisor(&self, now_ms: u64) {
+        let (Some(watchdog), Some(board)) = (&self.watchdog, &self.noticing.board) else {
+            return;
+        };
+        let mut watchdog = watchdog.borrow_mut();
+        if !self.driver.partitions().is_empty() && self.is_resumed() {
+            watchdog.ready();
+        }
+        watchdog.tend(now_ms);
+        tell_status(&mut watchdog, board, now_ms);
     }
 
     /// Takes note of what each partition has left to read.
     pub(super) fn note_lags(&mut self, partitions: &[Surveyed]) {
-        if self.noticing.web.is_none() {
+        if self.noticing.board.is_none() {
             return;
         }
         let mut lags = vec![None; self.driver.partitions().len()];
@@ -115,4 +139,29 @@ impl Run<'_> {
             ledger: ledger.clone(),
         }
     }
+}
+
+/// What is wrong, or else how far it has come.
+fn tell_status(watchdog: &mut Watchdog, board: &Board, now_ms: u64) {
+    let view = board.view();
+    if let Some(trouble) = view.troubles(board.about()).into_iter().next() {
+        return watchdog.status(now_ms, trouble.kind.name(), || trouble.sentence);
+    }
+    if !watchdog.is_ready() {
+        return watchdog.status(now_ms, "starting", || {
+            "Asking the brokers what there is to read.".to_owned()
+        });
+    }
+    watchdog.status(now_ms, "counting", || {
+        let Some(facts) = view.facts else {
+            return "Counting.".to_owned();
+        };
+        let lags = facts.partitions.iter().map(|p| p.lag);
+        let lag: Option<u64> = lags.sum();
+        let unread = lag.map_or(String::new(), |lag| format!(", {} unread", grouped(lag)));
+        format!(
+            "Counting: {} frames read{unread}.",
+            grouped(facts.ledger.read)
+        )
+    });
 }

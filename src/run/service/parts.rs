@@ -1,5 +1,7 @@
 //! Puts the parts of a service together.
 
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use super::super::driver::Driver;
@@ -10,6 +12,7 @@ use super::super::scout::Scout;
 use super::super::set_aside::SetAside;
 use super::super::stdout_sink::StdoutSink;
 use super::super::turn::{Ears, Turn};
+use super::super::watchdog::Watchdog;
 use super::super::web::Web;
 use super::state::{Saving, begin};
 use crate::config::{OutputConfig, RunConfig};
@@ -25,7 +28,8 @@ use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
 use crate::io::source::kafka::KafkaSource;
 use crate::io::store::Store;
-use crate::observe::board::About;
+use crate::io::supervisor::Supervisor;
+use crate::observe::board::{About, Board};
 use crate::observe::happenings::NothingSaved;
 use crate::run::Stop;
 
@@ -38,13 +42,21 @@ pub(super) struct Parts {
     pub(super) unpublished: Unpublished,
     /// `None` where nobody may ask over HTTP.
     pub(super) web: Option<Web>,
+    /// `None` where nobody wants to know.
+    pub(super) board: Option<Arc<Board>>,
+    /// `None` where no supervisor asks for it.
+    pub(super) watchdog: Option<SharedWatchdog>,
 }
+
+/// Shared by what the consumer thread does and what it waits for.
+pub(super) type SharedWatchdog = Rc<RefCell<Watchdog>>;
 
 /// Opens the state, starts the threads, and connects to the brokers.
 pub(super) fn parts(
     config: &RunConfig,
     clock: &Arc<dyn Clock>,
     stop: &Arc<Stop>,
+    supervisor: Option<Supervisor>,
 ) -> Result<Parts, Failure> {
     let connection = config.connection.clone();
     connection.check()?;
@@ -53,9 +65,11 @@ pub(super) fn parts(
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
     let epochs = [epoch, begun.epoch];
     let mut publisher = publisher(config, &connection, clock, &unpublished, epochs)?;
-    let web = web(config, store.as_deref(), clock)?;
-    if let Some(web) = &web {
-        publisher.tell(Arc::clone(&web.board));
+    let is_watched = config.http.is_some() || supervisor.is_some();
+    let board = is_watched.then(|| Arc::new(Board::new(about(config), Arc::clone(clock))));
+    let web = web(config, board.as_ref(), store.as_deref(), clock)?;
+    if let Some(board) = &board {
+        publisher.tell(Arc::clone(board));
     }
     if let Some(store) = store {
         let (is_new, clock) = (begun.epoch == 0, Arc::clone(clock));
@@ -70,10 +84,22 @@ pub(super) fn parts(
     }
     let counting = &config.counting;
     let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
+    let watchdog = supervisor.map(|supervisor| {
+        let watchdog = Watchdog::new(supervisor, pipeline.watched());
+        Rc::new(RefCell::new(watchdog))
+    });
     let gate = {
         let (output, saves) = (unpublished.clone(), saves.clone());
         let (clock, stop) = (Arc::clone(clock), Arc::clone(stop));
-        Box::new(move || output.wait_until_caught_up(&*clock, &stop, &saves))
+        let watchdog = watchdog.clone();
+        Box::new(move || {
+            let mut tend = |now_ms| {
+                if let Some(watchdog) = &watchdog {
+                    watchdog.borrow_mut().tend(now_ms);
+                }
+            };
+            output.wait_until_caught_up(&*clock, &stop, &saves, &mut tend);
+        })
     };
     let aside = SetAside::new(
         aside(config.rejects_topic.as_ref(), &connection)?,
@@ -98,27 +124,33 @@ pub(super) fn parts(
         scout: Scout::start(surveyor, connection, config.written_topics())?,
         unpublished,
         web,
+        board,
+        watchdog,
     })
 }
 
-fn web(
-    config: &RunConfig,
-    store: Option<&dyn Store>,
-    clock: &Arc<dyn Clock>,
-) -> Result<Option<Web>, Failure> {
-    let Some(http) = &config.http else {
-        return Ok(None);
-    };
+fn about(config: &RunConfig) -> About {
     let counting = &config.counting;
-    let about = About {
+    About {
         job: config.job.clone(),
         topic: config.topics.join(","),
         tz: counting.rules.calendar.name().to_owned(),
         precision: counting.precision.bits(),
         every_ms: config.every_ms,
+    }
+}
+
+fn web(
+    config: &RunConfig,
+    board: Option<&Arc<Board>>,
+    store: Option<&dyn Store>,
+    clock: &Arc<dyn Clock>,
+) -> Result<Option<Web>, Failure> {
+    let (Some(http), Some(board)) = (&config.http, board) else {
+        return Ok(None);
     };
     let shelf = store.map(Store::shelf).transpose()?;
-    Web::start(http, about, counting, shelf, clock).map(Some)
+    Web::start(http, board, &config.counting, shelf, clock).map(Some)
 }
 
 fn publisher(

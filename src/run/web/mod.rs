@@ -25,7 +25,7 @@ use crate::io::clock::Clock;
 use crate::io::http::Door;
 use crate::io::http::gate::{Access, Token};
 use crate::limits::{HTTP_TOKEN_CHARS_MAX, HTTP_TOKEN_CHARS_MIN};
-use crate::observe::board::{About, Board};
+use crate::observe::board::Board;
 use crate::observe::happenings::{AddressTaken, Listening};
 
 /// How much the threads of the HTTP server give way to those of the counting, by nice(2).
@@ -33,22 +33,20 @@ const NICENESS: i32 = 10;
 
 /// A running server, as the counting sees it. It ends when this is dropped.
 pub(super) struct Web {
-    /// Where what is known is put up.
-    pub(super) board: Arc<Board>,
     /// Where questions come in.
     pub(super) inbox: Inbox,
     _stop: oneshot::Sender<()>,
 }
 
 impl Web {
-    /// Starts a server.
+    /// Starts a server that tells what is on a board.
     ///
     /// # Errors
     ///
     /// An address that is not to be had, or a token that cannot be read or is none.
     pub(super) fn start(
         config: &HttpConfig,
-        about: About,
+        board: &Arc<Board>,
         counting: &Counting,
         shelf: Option<Box<dyn Shelf>>,
         clock: &Arc<dyn Clock>,
@@ -64,10 +62,9 @@ impl Web {
         let (live, inbox) = Live::new(shelf);
         let clerk = Clerk::new(live, counting.precision, counting.rules.calendar.clone());
         let desk = Desk::open(clerk, Arc::clone(clock))?;
-        let board = Arc::new(Board::new(about, Arc::clone(clock)));
         let wants_token = matches!(access, Access::Token(_));
         let door = Door::new(
-            Arc::clone(&board),
+            Arc::clone(board),
             Arc::new(desk),
             access,
             config.hosts.clone(),
@@ -82,11 +79,7 @@ impl Web {
             wants_token,
         }
         .emit();
-        Ok(Self {
-            board,
-            inbox,
-            _stop: stop,
-        })
+        Ok(Self { inbox, _stop: stop })
     }
 }
 
