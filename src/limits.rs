@@ -7,6 +7,9 @@ pub const MAX_FRAME_DEPTH: usize = 1_024;
 /// Decode buffers that grew past this for one huge frame are given back after it, in bytes.
 pub const KEPT_SCRATCH_BYTES: usize = 1 << 20;
 
+/// Largest file of options, of properties or of one secret, in bytes.
+pub const CONFIG_FILE_MAX_BYTES: u64 = 1 << 20;
+
 /// Smallest accepted event time, in unix seconds.
 pub const MIN_EVENT_TIME_S: u32 = 1;
 /// Greatest accepted event time, in unix seconds (7 February 2106). The value above it is kept free, so that

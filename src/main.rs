@@ -4,13 +4,10 @@ use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use clap::Parser;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
-use headcount::cli::kafka::KafkaArgs;
-use headcount::cli::{Cli, Command, one_sentence};
-use headcount::config::{
-    CountConfig, DemoConfig, ReplayConfig, RunConfig, TopConfig, environment_properties,
-};
+use headcount::cli::{Command, one_sentence};
+use headcount::config::file::{Origins, Refused, parse};
+use headcount::config::{CountConfig, DemoConfig, ReplayConfig, RunConfig, TopConfig};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::io::supervisor::Supervisor;
@@ -20,21 +17,29 @@ use headcount::{generate, observe, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
-        Ok(cli) => cli,
+    // Variables that are no text are not for us.
+    let variables = std::env::vars_os();
+    let texts = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
+    let typed = match parse(std::env::args_os(), &texts.collect::<Vec<_>>()) {
+        Ok(typed) => typed,
         // Help and version, asked for or for want of a subcommand.
-        Err(help)
+        Err(Refused::Parser(help))
             if !help.use_stderr() || help.kind() == DisplayHelpOnMissingArgumentOrSubcommand =>
         {
             help.exit()
         }
-        Err(error) => {
+        Err(Refused::Parser(error)) => {
             eprintln!("headcount: {}", one_sentence(&error));
             return ExitCode::from(2);
         }
+        Err(Refused::Failure(failure)) => {
+            eprintln!("headcount: {failure}");
+            return failure.exit_code();
+        }
     };
-    observe::init(cli.log_format);
-    match dispatch(cli.command) {
+    observe::init(typed.cli.log_format);
+    let done = dispatch(typed.cli.command, &typed.origins);
+    match done.map_err(|failure| typed.origins.locate(failure)) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("headcount: {failure}");
@@ -43,10 +48,9 @@ fn main() -> ExitCode {
     }
 }
 
-fn dispatch(command: Command) -> Result<(), Failure> {
+fn dispatch(command: Command, origins: &Origins) -> Result<(), Failure> {
     match command {
-        Command::Run(mut args) => {
-            add_environment(&mut args.kafka);
+        Command::Run(args) => {
             let config = RunConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals(false)?;
             let gauges = run::service::Gauges::default();
@@ -58,14 +62,12 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let job = args.resolve().map_err(Failure::Usage)?;
             generate::run(&job, io::stdout().lock()).map_err(|e| Failure::Output(e.to_string()))
         }
-        Command::Top(mut args) => {
-            add_environment(&mut args.kafka);
+        Command::Top(args) => {
             let config = TopConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals(config.view.is_screen())?;
             run::top::run(&config, &stop)
         }
-        Command::Replay(mut args) => {
-            add_environment(&mut args.kafka);
+        Command::Replay(args) => {
             let config = ReplayConfig::resolve(&args, env)?;
             let stop = run::signals::stop_on_signals(false)?;
             run::replay::run(&config, Arc::new(SystemClock::new()), &stop)
@@ -78,6 +80,11 @@ fn dispatch(command: Command) -> Result<(), Failure> {
             let stop = run::signals::stop_on_signals(config.view.is_screen())?;
             run::demo::run(&config, &stop)
         }
+        Command::Config(args) => {
+            run::papers::config(&args.command, origins, env, &mut io::stdout().lock())
+        }
+        Command::Completions(args) => run::papers::completions(&args, &mut io::stdout().lock()),
+        Command::Man(args) => run::papers::man(&args, &mut io::stdout().lock()),
     }
 }
 
@@ -94,12 +101,4 @@ fn supervisor() -> Option<Supervisor> {
         observe::happenings::caution(&what);
         None
     })
-}
-
-/// Adds the properties that the environment gives, before those of the command line, so that these win.
-fn add_environment(kafka: &mut KafkaArgs) {
-    // Variables that are no text are not for us.
-    let variables = std::env::vars_os();
-    let texts = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    kafka.properties.splice(0..0, environment_properties(texts));
 }

@@ -1,6 +1,7 @@
 //! The command line as typed. What it means is checked in [`crate::config`].
 
 mod complaint;
+pub mod config;
 pub mod count;
 pub mod demo;
 pub mod duration;
@@ -9,15 +10,18 @@ pub mod generate;
 pub mod http;
 pub mod kafka;
 pub mod merge;
+pub mod papers;
 pub mod query;
 pub mod replay;
 pub mod run;
 pub mod state;
 pub mod top;
 
+use std::path::PathBuf;
+
 use clap::{Parser, Subcommand, ValueEnum};
 
-pub use complaint::one_sentence;
+pub use complaint::{facts, one_sentence};
 pub use duration::parse_duration;
 
 /// Under the help of every subcommand.
@@ -26,7 +30,7 @@ const SEE_ALSO: &str = "Exit codes and environment variables: see 'headcount --h
 const AFTER_HELP: &str = "\
 Exit codes:
   0    done; also after SIGINT or SIGTERM (run, top, demo), or when the reader of the output leaves
-  2    bad usage: an option, topic, zone or value that makes no sense
+  2    bad usage: an option, topic, zone, value or line of --config that makes no sense
   65   damaged input, such as a torn gzip file
   66   an input file that cannot be read
   69   brokers, topic or partitions out of reach although the run has an end; no tick (top --once);
@@ -41,8 +45,15 @@ Exit codes:
 Environment:
   Every option of run, count, replay, top and demo can be given as HEADCOUNT_ and its name, such as
   HEADCOUNT_BROKER (of a repeatable one, one value), and a property of -X as HEADCOUNT_X_ and
-  its name, such as HEADCOUNT_X_SECURITY_PROTOCOL. A flag wins over the environment. NO_COLOR
-  turns colours off.";
+  its name, such as HEADCOUNT_X_SECURITY_PROTOCOL. A flag wins over the environment, and that over
+  the file of --config. NO_COLOR turns colours off.";
+
+/// Variables of the tool that this one replaces, and the options for which they stand in where `HEADCOUNT_…` is not set.
+pub const ALIASES: [(&str, &str); 3] = [
+    ("broker", "KAFKA_BROKER"),
+    ("topic", "USERS_TOPIC"),
+    ("output", "STATS_TOPIC"),
+];
 
 /// Counts distinct users per minute, hour, day, week, month and year
 ///
@@ -52,6 +63,17 @@ Environment:
 #[command(version, after_long_help = AFTER_HELP, after_help = SEE_ALSO)]
 #[command(propagate_version = true, max_term_width = 110)]
 pub struct Cli {
+    /// Take options from this file, headcount.toml: see 'headcount config --help'. Flags and the environment win over it
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "HEADCOUNT_CONFIG",
+        hide_env = true,
+        help_heading = "Configuration"
+    )]
+    pub config: Option<PathBuf>,
+
     /// How to log to standard error [default: text on a terminal, json otherwise]
     #[arg(
         long,
@@ -93,4 +115,20 @@ pub enum Command {
     State(state::StateArgs),
     Merge(merge::MergeArgs),
     Demo(demo::DemoArgs),
+    Config(config::ConfigArgs),
+    Completions(papers::CompletionsArgs),
+    Man(papers::ManArgs),
+}
+
+impl Command {
+    /// How it reaches brokers, if it does.
+    pub fn kafka_mut(&mut self) -> Option<&mut kafka::KafkaArgs> {
+        match self {
+            Self::Run(args) => Some(&mut args.kafka),
+            Self::Replay(args) => Some(&mut args.kafka),
+            Self::Top(args) => Some(&mut args.kafka),
+            Self::Config(args) => Some(&mut args.command.run_mut().kafka),
+            _ => None,
+        }
+    }
 }

@@ -1,11 +1,13 @@
 //! How to reach the brokers, and what may be asked of the client library.
 
+use super::properties::properties;
+use crate::cli::ALIASES;
 use crate::cli::kafka::KafkaArgs;
 use crate::error::Failure;
 use crate::io::kafka_client::Connection;
 
 /// Properties of the client library that are not the user's to set, and what to do instead.
-const REFUSED_PROPERTIES: [(&str, &str); 15] = [
+pub(super) const REFUSED_PROPERTIES: [(&str, &str); 15] = [
     ("bootstrap.servers", "use --broker"),
     ("metadata.broker.list", "use --broker"),
     ("group.id", "use --group"),
@@ -68,38 +70,40 @@ pub(super) fn connection(
     args: &KafkaArgs,
     env: &impl Fn(&str) -> Option<String>,
 ) -> Result<Connection, Failure> {
-    let list = choose(
-        args.broker.as_deref(),
-        env,
-        "KAFKA_BROKER",
-        "localhost:9092",
-    );
+    let list = choose(args.broker.as_deref(), env, "broker", "localhost:9092");
     Ok(Connection {
         brokers: brokers(&list)?,
-        properties: properties(&args.properties)?,
+        properties: properties(&args.properties)?
+            .into_iter()
+            .map(|property| Ok((property.key.clone(), property.value()?)))
+            .collect::<Result<_, Failure>>()?,
     })
 }
 
-/// What was given, else the alias in the environment unless it is empty, else the default.
+/// What was given to an option, else its alias in the environment unless it is empty, else the default.
 pub(super) fn choose(
     given: Option<&str>,
     env: &impl Fn(&str) -> Option<String>,
-    alias: &str,
+    option: &str,
     default: &str,
 ) -> String {
-    let alias = || env(alias).filter(|value| !value.is_empty());
+    let alias = || {
+        let (_, alias) = ALIASES.iter().find(|(of, _)| *of == option)?;
+        env(alias).filter(|value| !value.is_empty())
+    };
     given
         .map(str::to_owned)
         .or_else(alias)
         .unwrap_or_else(|| default.to_owned())
 }
 
-/// Properties for the client library from environment variables: `HEADCOUNT_X_SASL_PASSWORD=s` is `sasl.password=s`.
-#[must_use]
-pub fn environment_properties(variables: impl Iterator<Item = (String, String)>) -> Vec<String> {
-    let properties = variables.filter_map(|(name, value)| {
+/// Properties for the client library from environment variables, each with its variable: `HEADCOUNT_X_SASL_PASSWORD=s` is
+/// `sasl.password=s`.
+pub(super) fn environment_properties(variables: &[(String, String)]) -> Vec<(String, String)> {
+    let properties = variables.iter().filter_map(|(name, value)| {
         let key = name.strip_prefix("HEADCOUNT_X_")?;
-        Some(format!("{}={value}", key.to_lowercase().replace('_', ".")))
+        let property = format!("{}={value}", key.to_lowercase().replace('_', "."));
+        Some((name.clone(), property))
     });
     let mut properties: Vec<_> = properties.collect();
     properties.sort();
@@ -169,24 +173,4 @@ pub(super) fn check_topic(option: &str, topic: &str) -> Result<(), Failure> {
         )));
     }
     Ok(())
-}
-
-fn properties(given: &[String]) -> Result<Vec<(String, String)>, Failure> {
-    let mut properties = Vec::new();
-    for property in given {
-        let Some((key, value)) = property.split_once('=') else {
-            return Err(Failure::Usage(format!("-X '{property}': give KEY=VALUE")));
-        };
-        let key = key.trim();
-        // librdkafka also takes a topic property with this prefix.
-        let name = key.strip_prefix("topic.").unwrap_or(key);
-        if let Some((_, instead)) = REFUSED_PROPERTIES
-            .iter()
-            .find(|(refused, _)| *refused == name)
-        {
-            return Err(Failure::Usage(format!("-X {key} cannot be set: {instead}")));
-        }
-        properties.push((key.to_owned(), value.to_owned()));
-    }
-    Ok(properties)
 }

@@ -1,10 +1,13 @@
-//! Options as typed become one checked, immutable configuration. Nothing is opened here.
+//! Options as typed become one checked, immutable configuration. Nothing is opened here but the files that
+//! options stand in.
 
 mod count;
 mod counting;
 mod demo;
+pub mod file;
 mod http;
 mod kafka;
+pub mod properties;
 mod replay;
 mod run;
 mod top;
@@ -13,7 +16,6 @@ pub use count::CountConfig;
 pub use counting::Counting;
 pub use demo::DemoConfig;
 pub use http::HttpConfig;
-pub use kafka::environment_properties;
 pub use replay::{ReplayConfig, Tempo};
 pub use run::{From, OutputConfig, RunConfig, StateConfig};
 pub use top::{TopConfig, ViewConfig};

@@ -81,7 +81,7 @@ impl ReplayConfig {
                 return usage("nothing to send: name a file, or pipe frames to standard input");
             }
         }
-        let topic = choose(args.topic.as_deref(), &env, "USERS_TOPIC", "users");
+        let topic = choose(args.topic.as_deref(), &env, "topic", "users");
         check_topic("--topic", &topic)?;
         let timeout_ms = u64::try_from(args.timeout.as_millis()).unwrap_or(u64::MAX);
         if !(REPLAY_TIMEOUT_MIN_MS..=REPLAY_TIMEOUT_MAX_MS).contains(&timeout_ms) {

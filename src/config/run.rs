@@ -134,9 +134,9 @@ impl RunConfig {
     ///
     /// One sentence about the first thing that makes no sense.
     pub fn resolve(args: &RunArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        let topic = choose(args.topic.as_deref(), &env, "USERS_TOPIC", "users");
+        let topic = choose(args.topic.as_deref(), &env, "topic", "users");
         let topics = topic_names(&topic)?;
-        let stats = choose(args.output.as_deref(), &env, "STATS_TOPIC", "stats");
+        let stats = choose(args.output.as_deref(), &env, "output", "stats");
         let output = output(&stats, args, &topics)?;
         let (job, group) = job_and_group(args, &topics)?;
         let every_ms = args.every.as_millis() as u64;

@@ -67,7 +67,7 @@ impl TopConfig {
     ///
     /// One sentence about the first thing that makes no sense.
     pub fn resolve(args: &TopArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
-        let stats = choose(args.output.as_deref(), &env, "STATS_TOPIC", "stats");
+        let stats = choose(args.output.as_deref(), &env, "output", "stats");
         check_topic("--output", &stats)?;
         let windows = args.windows_output.clone();
         let windows = windows.unwrap_or_else(|| format!("{stats}-windows"));

@@ -1,5 +1,6 @@
 //! What consumer and producer share: the client library's configuration, and its voice in our log.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rdkafka::ClientContext;
@@ -12,12 +13,34 @@ use crate::error::Failure;
 use crate::observe::happenings::{caution, detail};
 
 /// How to reach the brokers.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Connection {
     /// Brokers to start from, comma-separated.
     pub brokers: String,
     /// Properties of the user's own, applied last.
     pub properties: Vec<(String, String)>,
+}
+
+/// Without the properties' values: some are passwords.
+impl fmt::Debug for Connection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<&str> = self
+            .properties
+            .iter()
+            .map(|(key, _)| key.as_str())
+            .collect();
+        f.debug_struct("Connection")
+            .field("brokers", &self.brokers)
+            .field("properties", &names)
+            .finish()
+    }
+}
+
+/// Whether the client library has a property of this name.
+#[must_use]
+pub fn knows(key: &str) -> bool {
+    let config = ClientConfig::new().create_native_config();
+    config.is_ok_and(|config| config.get(key).is_ok())
 }
 
 impl Connection {

@@ -5,6 +5,7 @@ pub mod demo;
 pub mod driver;
 mod keep;
 mod lines;
+pub mod papers;
 pub mod pipeline;
 mod progress;
 mod publish;

@@ -1,5 +1,7 @@
 //! The command line as a stranger meets it: help, complaints, environment, odd input, where output goes.
 
+mod config_file;
+mod config_show;
 mod decoders;
 mod environment;
 mod files;
@@ -10,6 +12,7 @@ mod inputs;
 mod kafka_options;
 mod merging;
 mod outputs;
+mod papers;
 mod replay;
 mod state;
 mod terminal;

@@ -6,7 +6,18 @@ use headcount::error::EXIT_SECOND_SIGNAL;
 
 use crate::support::process;
 
-const SUBCOMMANDS: [&str; 7] = ["run", "count", "generate", "replay", "top", "query", "demo"];
+const SUBCOMMANDS: [&str; 10] = [
+    "run",
+    "count",
+    "generate",
+    "replay",
+    "top",
+    "query",
+    "demo",
+    "config",
+    "completions",
+    "man",
+];
 
 /// Widest line of help, whatever the terminal.
 const MAX_COLUMNS: usize = 110;
