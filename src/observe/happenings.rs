@@ -333,6 +333,25 @@ impl ClaimLost<'_> {
     }
 }
 
+/// A transaction has come to no end, so publishing begins anew.
+#[derive(Debug)]
+pub struct PublishingStuck<'a> {
+    /// Which one.
+    pub why: &'a str,
+}
+
+impl PublishingStuck<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let why = self.why;
+        warn!(
+            name: "publishing_stuck",
+            why,
+            "{why}; publishing begins anew with another producer, and what was under way is published again"
+        );
+    }
+}
+
 /// A service without a state has started.
 #[derive(Debug)]
 pub struct NothingSaved;

@@ -3,14 +3,16 @@
 mod lane;
 mod topics;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use self::lane::Lane;
 pub use self::topics::{TopicPlan, create_topics};
-use super::{Delivery, Full, Sink};
+use super::{Delivery, Full, Lost, Sink};
 use crate::engine::report::outbox::{Kind, Outgoing, Ticket};
 use crate::engine::report::record::{STATS_SCHEMA, WINDOW_SCHEMA};
 use crate::error::Failure;
+use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 
 /// Publishes ticks to one topic and windows to another.
@@ -21,6 +23,7 @@ use crate::io::kafka_client::Connection;
 /// keep the other's back.
 pub struct KafkaSink {
     connection: Connection,
+    clock: Arc<dyn Clock>,
     /// The job for which it is exclusive, if it is to be.
     exclusive: Option<String>,
     stats: Lane,
@@ -40,12 +43,14 @@ impl KafkaSink {
         stats: &str,
         windows: &str,
         exclusive: Option<&str>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         Ok(Self {
             connection: connection.clone(),
+            clock: Arc::clone(clock),
             exclusive: exclusive.map(str::to_owned),
-            stats: Lane::new(connection, stats, STATS_SCHEMA, exclusive)?,
-            windows: Lane::new(connection, windows, WINDOW_SCHEMA, exclusive)?,
+            stats: Lane::new(connection, stats, STATS_SCHEMA, exclusive, clock)?,
+            windows: Lane::new(connection, windows, WINDOW_SCHEMA, exclusive, clock)?,
             lost: Vec::new(),
         })
     }
@@ -58,9 +63,12 @@ impl Sink for KafkaSink {
         Ok(stats && windows)
     }
 
-    fn take_lost(&mut self) -> Result<Option<String>, Failure> {
-        let why = self.stats.lost_why().or_else(|| self.windows.lost_why());
-        let Some(why) = why.map(str::to_owned) else {
+    fn take_lost(&mut self) -> Result<Option<Lost>, Failure> {
+        // What another one has taken matters more than what is stuck.
+        let both = [self.stats.lost(), self.windows.lost()]
+            .into_iter()
+            .flatten();
+        let Some(how) = both.max().cloned() else {
             return Ok(None);
         };
         let fresh = Self::new(
@@ -68,6 +76,7 @@ impl Sink for KafkaSink {
             &self.stats.topic,
             &self.windows.topic,
             self.exclusive.as_deref(),
+            &self.clock,
         )?;
         let before = std::mem::replace(self, fresh);
         let KafkaSink {
@@ -77,9 +86,9 @@ impl Sink for KafkaSink {
             ..
         } = before;
         self.lost = lost;
-        self.lost.extend(stats.give_up(&why));
-        self.lost.extend(windows.give_up(&why));
-        Ok(Some(why))
+        self.lost.extend(stats.give_up(how.why()));
+        self.lost.extend(windows.give_up(how.why()));
+        Ok(Some(how))
     }
 
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
@@ -102,3 +111,6 @@ impl Sink for KafkaSink {
         Ok(deliveries)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,7 @@
 //! A producer for one topic, in transactions where it is to be the only one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,9 +15,10 @@ use rdkafka::producer::{
 
 use crate::engine::report::outbox::{Outgoing, Ticket};
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
-use crate::io::sink::{Delivery, Full};
-use crate::limits::{TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
+use crate::io::clock::Clock;
+use crate::io::kafka_client::{Connection, Revival, Voice};
+use crate::io::sink::{Delivery, Full, Lost};
+use crate::limits::{TRANSACTION_END_MAX_MS, TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
 
 /// Collects acknowledgements, which the client library hands over while it is polled.
 #[derive(Default)]
@@ -80,17 +82,21 @@ enum Phase {
     Ready,
     /// One is, and may take more.
     Open,
-    /// Everything is with the brokers; they are told to commit.
-    Committing,
-    /// Something was refused; the brokers are told to forget all of it.
-    Aborting,
-    /// Another producer has the right now, or the brokers took this one for gone.
-    Lost(String),
+    /// Everything is with the brokers; since that moment they are told to commit.
+    Committing(u64),
+    /// Something was refused; since that moment the brokers are told to forget all of it.
+    Aborting(u64),
+    /// There can be no more transactions: it takes another producer.
+    Lost(Lost),
 }
 
 /// A producer for one topic.
 pub(super) struct Lane {
     producer: BaseProducer<Acknowledgements>,
+    revival: Revival,
+    /// Answers of the brokers so far.
+    answers: u64,
+    clock: Arc<dyn Clock>,
     pub(super) topic: String,
     schema: &'static str,
     phase: Phase,
@@ -109,6 +115,7 @@ impl Lane {
         topic: &str,
         schema: &'static str,
         exclusive: Option<&str>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let mut config = connection.configure(&[
             ("enable.idempotence", "true"),
@@ -129,6 +136,9 @@ impl Lane {
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,
+            revival: Revival::new(connection, Arc::clone(clock)),
+            answers: 0,
+            clock: Arc::clone(clock),
             topic: topic.to_owned(),
             schema,
             phase: match exclusive {
@@ -146,6 +156,7 @@ impl Lane {
         if self.phase != Phase::Unclaimed {
             return Ok(true);
         }
+        self.revive(true);
         let step = Duration::from_millis(TRANSACTION_STEP_MS);
         match self.producer.init_transactions(step) {
             Ok(()) => self.phase = Phase::Ready,
@@ -162,10 +173,10 @@ impl Lane {
         Ok(self.phase == Phase::Ready)
     }
 
-    /// Why the right to publish is lost, if it is.
-    pub(super) fn lost_why(&self) -> Option<&str> {
+    /// How the right to publish was lost, if it is.
+    pub(super) fn lost(&self) -> Option<&Lost> {
         match &self.phase {
-            Phase::Lost(why) => Some(why),
+            Phase::Lost(lost) => Some(lost),
             _ => None,
         }
     }
@@ -241,6 +252,12 @@ impl Lane {
             .purge(PurgeConfig::default().queue().inflight());
     }
 
+    /// A client that has lost sight of all brokers finds them again.
+    fn revive(&mut self, waits: bool) {
+        self.revival
+            .tend(self.producer.client(), waits, self.answers);
+    }
+
     /// Takes answers, and brings the open transaction to its end.
     pub(super) fn tend(
         &mut self,
@@ -249,8 +266,10 @@ impl Lane {
     ) -> Result<(), Failure> {
         self.producer.poll(wait);
         let answers = std::mem::take(&mut *self.producer.context().delivered.lock());
+        self.answers += answers.len() as u64;
         if self.phase == Phase::Plain {
             deliveries.extend(answers);
+            self.revive(self.producer.in_flight_count() > 0);
             return Ok(());
         }
         for Delivery { ticket, result } in answers {
@@ -269,19 +288,29 @@ impl Lane {
         if let Some((code, why)) = self.producer.client().fatal_error() {
             return self.settle_fatal(code, &why);
         }
+        let is_ending = matches!(self.phase, Phase::Committing(_) | Phase::Aborting(_));
+        self.revive(is_ending || !self.unanswered.is_empty());
+        let now_ms = self.clock.monotonic_ms();
         if self.phase == Phase::Open && self.refused.is_some() {
-            self.phase = Phase::Aborting;
+            self.phase = Phase::Aborting(now_ms);
         } else if self.phase == Phase::Open && self.unanswered.is_empty() {
-            self.phase = Phase::Committing;
+            self.phase = Phase::Committing(now_ms);
         }
         let step = Duration::from_millis(TRANSACTION_STEP_MS);
-        let result = match self.phase {
-            Phase::Committing => self.producer.commit_transaction(step),
-            Phase::Aborting => self.producer.abort_transaction(step),
+        let (since_ms, result) = match self.phase {
+            Phase::Committing(since_ms) => (since_ms, self.producer.commit_transaction(step)),
+            Phase::Aborting(since_ms) => (since_ms, self.producer.abort_transaction(step)),
             _ => return Ok(()),
         };
         match result {
             Ok(()) => self.note_end(deliveries),
+            Err(_) if now_ms - since_ms > TRANSACTION_END_MAX_MS => {
+                let seconds = TRANSACTION_END_MAX_MS / 1_000;
+                self.phase = Phase::Lost(Lost::Stuck(format!(
+                    "the brokers have not ended a transaction on '{}' within {seconds} s",
+                    self.topic
+                )));
+            }
             Err(error) => self.settle(&error)?,
         }
         Ok(())
@@ -289,6 +318,7 @@ impl Lane {
 
     /// The open transaction is committed, or forgotten with all that was in it.
     fn note_end(&mut self, deliveries: &mut Vec<Delivery>) {
+        self.answers += 1;
         let refused = self.refused.take();
         let result = refused.map_or(Ok(()), |why| {
             Err(format!("another record of its transaction failed: {why}"))
@@ -312,7 +342,9 @@ impl Lane {
             KafkaError::Transaction(error) if error.is_retriable() => {}
             KafkaError::Transaction(error) if error.txn_requires_abort() => {
                 self.refused.get_or_insert_with(|| error.to_string());
-                self.phase = Phase::Aborting;
+                if !matches!(self.phase, Phase::Aborting(_)) {
+                    self.phase = Phase::Aborting(self.clock.monotonic_ms());
+                }
             }
             // Nothing was answered in time.
             KafkaError::Flush(_) => {}
@@ -335,7 +367,7 @@ impl Lane {
     }
 
     fn lose(&mut self, why: &dyn std::fmt::Display) {
-        self.phase = Phase::Lost(why.to_string());
+        self.phase = Phase::Lost(Lost::Taken(why.to_string()));
     }
 }
 
