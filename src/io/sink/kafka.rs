@@ -6,7 +6,7 @@ mod topics;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::lane::Lane;
+use self::lane::{Lane, gave_up};
 pub use self::topics::{TopicPlan, create_topics};
 use super::{Delivery, Full, Lost, Sink};
 use crate::engine::report::outbox::{Kind, Outgoing, Ticket};
@@ -14,6 +14,7 @@ use crate::engine::report::record::{STATS_SCHEMA, WINDOW_SCHEMA};
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
+use crate::limits::PUBLISHING_TRIES_MAX;
 
 /// Publishes ticks to one topic and windows to another.
 ///
@@ -30,6 +31,8 @@ pub struct KafkaSink {
     windows: Lane,
     /// What became of records that were under way when the claim was lost.
     lost: Vec<Delivery>,
+    /// How often publishing began anew since a record was delivered.
+    begun_anew: u32,
 }
 
 impl KafkaSink {
@@ -52,6 +55,7 @@ impl KafkaSink {
             stats: Lane::new(connection, stats, STATS_SCHEMA, exclusive, clock)?,
             windows: Lane::new(connection, windows, WINDOW_SCHEMA, exclusive, clock)?,
             lost: Vec::new(),
+            begun_anew: 0,
         })
     }
 }
@@ -71,6 +75,11 @@ impl Sink for KafkaSink {
         let Some(how) = both.max().cloned() else {
             return Ok(None);
         };
+        self.begun_anew += 1;
+        if self.begun_anew > PUBLISHING_TRIES_MAX {
+            return Err(gave_up(how.why()));
+        }
+        let begun_anew = self.begun_anew;
         let fresh = Self::new(
             &self.connection,
             &self.stats.topic,
@@ -79,6 +88,7 @@ impl Sink for KafkaSink {
             &self.clock,
         )?;
         let before = std::mem::replace(self, fresh);
+        self.begun_anew = begun_anew;
         let KafkaSink {
             stats,
             windows,
@@ -108,6 +118,9 @@ impl Sink for KafkaSink {
         let mut deliveries = std::mem::take(&mut self.lost);
         self.windows.tend(wait / 2, &mut deliveries)?;
         self.stats.tend(wait / 2, &mut deliveries)?;
+        if deliveries.iter().any(|told| told.result.is_ok()) {
+            self.begun_anew = 0;
+        }
         Ok(deliveries)
     }
 }

@@ -71,6 +71,16 @@ fn is_fenced(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether an error says that another try cannot help: somebody has to give a right first.
+fn is_refused(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
+}
+
 /// How far a lane's transactions have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -348,22 +358,29 @@ impl Lane {
             }
             // Nothing was answered in time.
             KafkaError::Flush(_) => {}
-            // A call was left before its answer, and the library has gone on without us: begin with another producer.
-            error if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
-                self.lose(error);
+            error => {
+                // Among them: a call was left before its answer, and the library has gone on without us.
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                return self.settle_fatal(code, &error.to_string());
             }
-            error if error.rdkafka_error_code().is_some_and(is_fenced) => self.lose(error),
-            error => return Err(gave_up(&error.to_string())),
         }
         Ok(())
     }
 
     fn settle_fatal(&mut self, code: RDKafkaErrorCode, why: &str) -> Result<(), Failure> {
-        if self.phase != Phase::Plain && is_fenced(code) {
-            self.lose(&why);
-            return Ok(());
+        if self.phase == Phase::Plain || is_refused(code) {
+            return Err(gave_up(why));
         }
-        Err(gave_up(why))
+        if is_fenced(code) {
+            self.lose(&why);
+        } else {
+            // Brokers that were away for longer than a transaction lives do not know it any more, for example.
+            self.phase = Phase::Lost(Lost::Stuck(format!(
+                "a transaction on '{}' has failed ({why})",
+                self.topic
+            )));
+        }
+        Ok(())
     }
 
     fn lose(&mut self, why: &dyn std::fmt::Display) {
@@ -371,7 +388,7 @@ impl Lane {
     }
 }
 
-fn gave_up(why: &str) -> Failure {
+pub(super) fn gave_up(why: &str) -> Failure {
     Failure::Output(format!(
         "the Kafka client gave up on publishing: {why}; what is saved is published by the next run"
     ))

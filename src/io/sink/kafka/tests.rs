@@ -68,6 +68,53 @@ impl World {
     }
 }
 
+/// What brokers that were away for longer than a transaction lives say of it.
+#[test]
+fn a_transaction_that_the_brokers_do_not_know_any_more_is_begun_anew() {
+    let mut world = World::new();
+    world.claim();
+    world.assert_delivers(1);
+    let unknown = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE];
+    world
+        .cluster
+        .request_errors(RDKafkaApiKey::EndTxn, &unknown);
+    assert_eq!(world.send(2), Ok(()));
+    let lost = (0..TRIES).find_map(|_| {
+        assert_eq!(world.delivery(), None);
+        world.sink.take_lost().expect("a new producer")
+    });
+    assert!(matches!(lost, Some(Lost::Stuck(_))), "{lost:?}");
+    let told = world.delivery().expect("it is answered for");
+    assert_eq!((told.ticket, told.result.is_err()), (2, true));
+    world.claim();
+    world.assert_delivers(3);
+}
+
+#[test]
+fn publishing_that_fails_again_and_again_ends_with_the_reason() {
+    let mut world = World::new();
+    let unknown = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_INVALID_TXN_STATE; 1_000];
+    world
+        .cluster
+        .request_errors(RDKafkaApiKey::EndTxn, &unknown);
+    let mut tries = 0;
+    let failure = loop {
+        world.claim();
+        assert_eq!(world.send(1), Ok(()));
+        let lost = (0..TRIES).find_map(|_| {
+            world.delivery();
+            world.sink.take_lost().transpose()
+        });
+        match lost.expect("it fails") {
+            Ok(_) => tries += 1,
+            Err(failure) => break failure,
+        }
+        world.delivery();
+    };
+    assert_eq!(tries, PUBLISHING_TRIES_MAX);
+    assert!(failure.to_string().contains("'stats'"), "{failure}");
+}
+
 /// A broker's answer can be lost on the way through the client library; nothing may wait for it for ever.
 #[test]
 fn a_transaction_that_comes_to_no_end_gives_way_to_another_producers() {
