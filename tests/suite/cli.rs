@@ -9,6 +9,7 @@ mod http;
 mod inputs;
 mod kafka_options;
 mod merging;
+mod old_states;
 mod outputs;
 mod replay;
 mod state;
