@@ -84,6 +84,17 @@ pub const TRANSACTION_MAX_MS: u64 = 60_000;
 /// Longest wait for an answer about a transaction before other things are looked at again, in milliseconds. Some calls of the
 /// client library cannot be taken up again where they were left, so it is much longer than they take.
 pub const TRANSACTION_STEP_MS: u64 = 400;
+/// How long a client of the brokers may be without an answer until it is told again where to begin, in milliseconds; the pause
+/// doubles each time.
+pub const REVIVAL_AFTER_MS: u64 = 5_000;
+/// The longest such pause, in milliseconds.
+pub const REVIVAL_PAUSE_MAX_MS: u64 = 60_000;
+/// How long a transaction may take to be ended until another producer takes its place, in milliseconds: the client library
+/// can lose sight of the brokers' answer, and a transaction that stays open hides all records after it.
+pub const TRANSACTION_END_MAX_MS: u64 = 30_000;
+/// How often publishing begins anew, with another producer, before a record is delivered: then there is something that this
+/// does not mend.
+pub const PUBLISHING_TRIES_MAX: u32 = 60;
 /// Ticks that are read back to hear of other instances: those of other jobs may be among them.
 pub const LISTEN_TAIL_TICKS: i64 = 128;
 /// Longest wait for the brokers to say where these are before other things are looked at again, in milliseconds.

@@ -100,6 +100,13 @@ impl Shard {
 
     /// Records sightings, all of which must fall into this shard's pages.
     pub fn record(&mut self, sightings: &[Sighting]) {
+        match self.saving.next_page() {
+            None => self.enter(sightings),
+            Some(next_page) => self.record_beside(sightings, next_page),
+        }
+    }
+
+    fn enter(&mut self, sightings: &[Sighting]) {
         for together in sightings.chunks(TOGETHER) {
             self.trailing.record_all(together);
             for period in Period::ALL {

@@ -1,5 +1,7 @@
 //! What consumer and producer share: the client library's configuration, and its voice in our log.
 
+mod revival;
+
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -9,6 +11,7 @@ use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
 use rdkafka::types::RDKafkaErrorCode;
 
+pub use self::revival::{Revival, revive};
 use crate::error::Failure;
 use crate::observe::happenings::{caution, detail};
 

@@ -9,7 +9,7 @@ use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 use rdkafka::types::RDKafkaErrorCode;
 
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
+use crate::io::kafka_client::{Connection, Voice, revive};
 use crate::limits::DIAGNOSE_TIMEOUT_MS;
 
 /// Where reading starts in each of the two topics.
@@ -60,6 +60,7 @@ pub struct Published {
 /// A reader of a service's output topics.
 pub struct Reader {
     consumer: BaseConsumer<Voice>,
+    brokers: String,
     stats: String,
     windows: String,
 }
@@ -87,6 +88,7 @@ impl Reader {
         consumer.assign(&list).map_err(refused)?;
         Ok(Self {
             consumer,
+            brokers: connection.brokers.clone(),
             stats: stats.to_owned(),
             windows: windows.to_owned(),
         })
@@ -124,6 +126,7 @@ impl Reader {
         consumer.assign(&list).map_err(refused)?;
         Ok(Opened::Reader(Self {
             consumer,
+            brokers: connection.brokers.clone(),
             stats: stats.to_owned(),
             windows: String::new(),
         }))
@@ -159,6 +162,7 @@ impl Reader {
     pub fn diagnose(&self) -> &'static str {
         let timeout = Duration::from_millis(DIAGNOSE_TIMEOUT_MS);
         let Ok(metadata) = self.consumer.fetch_metadata(Some(&self.stats), timeout) else {
+            revive(self.consumer.client(), &self.brokers);
             return "the brokers do not answer";
         };
         let described = metadata
@@ -179,7 +183,11 @@ impl Reader {
 
     /// Whether the client library has said that no broker answers, since the last call.
     pub fn take_brokers_down(&self) -> bool {
-        self.consumer.context().take_brokers_down()
+        let down = self.consumer.context().take_brokers_down();
+        if down {
+            revive(self.consumer.client(), &self.brokers);
+        }
+        down
     }
 
     fn sentence(&self, error: &KafkaError) -> String {

@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 31] = [
+pub const NAMES: [&str; 32] = [
     "address_taken",
     "aside_behind",
     "caution",
@@ -26,6 +26,7 @@ pub const NAMES: [&str; 31] = [
     "nothing_saved",
     "output_behind",
     "partition_ahead",
+    "publishing_stuck",
     "question_failed",
     "reached_again",
     "reading",

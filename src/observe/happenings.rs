@@ -1,11 +1,14 @@
 //! The happenings.
 
+mod turns;
+
 use tracing::{error, info, warn};
 
 use crate::engine::clock::Quarantine;
 use crate::engine::decode::WrongUnit;
 use crate::engine::frame::Reject;
 use crate::limits::CLOCK_START;
+pub use turns::{ClaimLost, ClaimWaits, PublishingStuck, StandingBy, TakingOver};
 
 /// Why a frame did not count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -261,74 +264,6 @@ impl OutputBehind {
             name: "output_behind",
             unpublished_finals,
             "the output topics do not keep up; reading waits for them"
-        );
-    }
-}
-
-/// Another instance of the job publishes.
-#[derive(Debug)]
-pub struct StandingBy<'a> {
-    /// The job.
-    pub job: &'a str,
-    /// The other one's epoch.
-    pub epoch: u64,
-}
-
-impl StandingBy<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        let (job, epoch) = (self.job, self.epoch);
-        warn!(
-            name: "standing_by",
-            job,
-            epoch,
-            "another instance of this job has published just now: standing by, counting but not publishing, until it \
-             is silent (--takeover-after)"
-        );
-    }
-}
-
-/// The other instance is gone.
-#[derive(Debug)]
-pub struct TakingOver;
-
-impl TakingOver {
-    /// Logs it.
-    pub fn emit(&self) {
-        info!(name: "taking_over", "the other instance is silent or has stopped: publishing from now on");
-    }
-}
-
-/// The brokers have not granted the right to publish for a while.
-#[derive(Debug)]
-pub struct ClaimWaits;
-
-impl ClaimWaits {
-    /// Logs it.
-    pub fn emit(&self) {
-        warn!(
-            name: "claim_waits",
-            "the brokers have not granted the right to publish alone yet; publishing waits. Their transactions need the topic              __transaction_state in working order (with one broker: transaction.state.log.replication.factor=1 and              transaction.state.log.min.isr=1); --exclusive false publishes without"
-        );
-    }
-}
-
-/// The brokers have given the right to publish to another instance, or took this one for gone.
-#[derive(Debug)]
-pub struct ClaimLost<'a> {
-    /// What the client library says.
-    pub why: &'a str,
-}
-
-impl ClaimLost<'_> {
-    /// Logs it.
-    pub fn emit(&self) {
-        let why = self.why;
-        warn!(
-            name: "claim_lost",
-            why,
-            "the brokers do not take this instance's records any more; publishing waits until it is clear whether \
-             another one does it"
         );
     }
 }

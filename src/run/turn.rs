@@ -15,9 +15,9 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::published::{Heard, Opened, Reader};
-use crate::io::sink::Sink;
+use crate::io::sink::{Lost, Sink};
 use crate::limits::{CLAIM_SLOW_MS, LISTEN_STEP_MS, LISTEN_TAIL_TICKS, VIEW_RECORDS_PER_STEP};
-use crate::observe::happenings::{ClaimLost, ClaimWaits, StandingBy, TakingOver};
+use crate::observe::happenings::{ClaimLost, ClaimWaits, PublishingStuck, StandingBy, TakingOver};
 
 /// How other instances are heard.
 pub(super) struct Ears {
@@ -94,9 +94,17 @@ impl Turn {
 
     /// Whether the sink may be written to; finds out a little more if not.
     pub(super) fn is_ours(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
-        if let Some(why) = sink.take_lost()? {
-            ClaimLost { why: &why }.emit();
-            self.rival.lose();
+        if let Some(lost) = sink.take_lost()? {
+            match &lost {
+                Lost::Taken(why) => {
+                    ClaimLost { why }.emit();
+                    self.rival.lose();
+                }
+                Lost::Stuck(why) => {
+                    PublishingStuck { why }.emit();
+                    self.rival.go_deaf();
+                }
+            }
             self.phase = Phase::Listening(None);
         }
         if matches!(self.phase, Phase::Listening(_)) && !self.listen()? {

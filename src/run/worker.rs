@@ -91,8 +91,9 @@ mod tests {
     use crossbeam_channel::bounded;
 
     use super::*;
-    use crate::engine::calendar::Calendar;
+    use crate::engine::calendar::{Calendar, Period, WindowId};
     use crate::engine::frame::{EventTime, UserHash};
+    use crate::engine::shard::Shelf;
     use crate::engine::sketch::Precision;
     use crate::limits::{PAGES, PASS_CELLS};
 
@@ -114,58 +115,91 @@ mod tests {
         let sighting = |hash| Sighting {
             hash,
             ts,
-            periods: 0,
+            periods: Period::Minute.bit() | Period::Day.bit(),
         };
         hashes.map(sighting).collect()
     }
 
-    fn question() -> Arc<Question> {
+    fn question(save: bool) -> Arc<Question> {
         let ago = [60, 3_600, 86_400, 604_800, 2_678_400, 31_536_000];
         Arc::new(Question {
             trailing: Some(ago.map(|s| i64::from(START) - s)),
+            save,
             ..Question::default()
         })
+    }
+
+    struct Bare;
+
+    impl Shelf for Bare {
+        fn fetch(&mut self, _: WindowId) -> Result<Vec<u8>, String> {
+            Err("nothing is shelved here".to_owned())
+        }
+    }
+
+    /// A shard that has seen everybody in every second register, some of them in a small window too.
+    fn shard(p: Precision) -> Shard {
+        let mut shard = Shard::new(p, 0..PAGES, Calendar::utc());
+        shard.keep_on(Box::new(Bare));
+        shard.record(&everybody(p, 0, START));
+        let few: Vec<_> = everybody(p, 0, START - 600)
+            .into_iter()
+            .step_by(50_000)
+            .collect();
+        shard.record(&few);
+        shard
+    }
+
+    fn a_batch_between_every_two_slices(p: Precision, save: bool) {
+        let question = || question(save);
+        let mut straight = shard(p);
+        let expected = straight.answer(&question());
+        assert_eq!(expected.saved.is_some(), save);
+
+        let cells = usize::from(p.max_rank()) * p.registers();
+        let slices = cells.div_ceil(PASS_CELLS);
+        // A save copies as much again.
+        let most = slices * if save { 6 } else { 2 };
+        let (work, inbox) = bounded(most + 2);
+        let (recycle, recycled) = bounded(most + 2);
+        let (answers, answered) = bounded(2);
+        let mut worker = Worker::new(shard(p), inbox, recycle, answers);
+        work.send(Work::Barrier(question())).unwrap();
+        // Others, in all pages: each batch would change every number.
+        let batch: Vec<_> = everybody(p, 1, START).into_iter().step_by(97).collect();
+        for _ in 0..most {
+            work.send(Work::Batch(batch.clone())).unwrap();
+        }
+        let mut turns = 0;
+        while answered.is_empty() {
+            assert!(worker.turn());
+            turns += 1;
+            assert_eq!(recycled.len(), turns - 1, "a batch each turn but the first");
+        }
+        assert!(turns >= slices, "{turns} turns for {slices} slices");
+        assert_eq!(answered.recv(), Ok(expected.clone()));
+
+        // All of the batches are in the next answer, those that had to wait too.
+        work.send(Work::Barrier(question())).unwrap();
+        drop(work);
+        while worker.turn() {}
+        straight.record(&batch);
+        let later = straight.answer(&question());
+        assert!(later != expected);
+        assert_eq!(answered.recv(), Ok(later));
     }
 
     #[test]
     fn between_two_slices_of_a_tick_a_worker_takes_a_batch_and_its_answer_does_not_show_it() {
         for p in [12, 17] {
-            let p = Precision::new(p).unwrap();
-            let mut shard = Shard::new(p, 0..PAGES, Calendar::utc());
-            shard.record(&everybody(p, 0, START));
-            let expected = shard.answer(&question());
+            a_batch_between_every_two_slices(Precision::new(p).unwrap(), false);
+        }
+    }
 
-            let cells = usize::from(p.max_rank()) * p.registers();
-            let slices = cells.div_ceil(PASS_CELLS);
-            let (work, inbox) = bounded(2 * slices + 2);
-            let (recycle, recycled) = bounded(2 * slices + 2);
-            let (answers, answered) = bounded(2);
-            let mut worker = Worker::new(shard, inbox, recycle, answers);
-            work.send(Work::Barrier(question())).unwrap();
-            // Others, in all pages: each batch would change every number.
-            let batch: Vec<_> = everybody(p, 1, START).into_iter().step_by(97).collect();
-            for _ in 0..2 * slices {
-                work.send(Work::Batch(batch.clone())).unwrap();
-            }
-            let mut turns = 0;
-            while answered.is_empty() {
-                assert!(worker.turn());
-                turns += 1;
-                assert_eq!(recycled.len(), turns - 1, "a batch each turn but the first");
-            }
-            assert!(turns >= slices, "{turns} turns for {slices} slices");
-            assert_eq!(answered.recv(), Ok(expected.clone()));
-
-            // All of the batches are in the next answer, those that had to wait too.
-            work.send(Work::Barrier(question())).unwrap();
-            drop(work);
-            while worker.turn() {}
-            let mut whole = Shard::new(p, 0..PAGES, Calendar::utc());
-            whole.record(&everybody(p, 0, START));
-            whole.record(&batch);
-            let later = whole.answer(&question());
-            assert!(later != expected);
-            assert_eq!(answered.recv(), Ok(later));
+    #[test]
+    fn between_two_slices_of_a_save_too() {
+        for p in [12, 17] {
+            a_batch_between_every_two_slices(Precision::new(p).unwrap(), true);
         }
     }
 }

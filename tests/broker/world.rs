@@ -282,14 +282,29 @@ impl Published {
 /// An output topic, read from its beginning as its records come.
 pub struct Tail {
     consumer: BaseConsumer,
+    address: String,
     topic: String,
     pub seen: Vec<Published>,
 }
 
+/// How long a topic may be silent until it is looked at with another client: one can stand still when its brokers come back.
+const SILENCE: Duration = Duration::from_secs(15);
+
 impl Tail {
     /// The topic must exist.
     pub fn of(address: &str, topic: &str) -> Tail {
-        let consumer: BaseConsumer = config(address)
+        let consumer = Tail::client(address);
+        assign(&consumer, topic, 0);
+        Tail {
+            consumer,
+            address: address.to_owned(),
+            topic: topic.to_owned(),
+            seen: Vec::new(),
+        }
+    }
+
+    fn client(address: &str) -> BaseConsumer {
+        config(address)
             .set("group.id", "headcount-test-tail")
             .set("enable.auto.commit", "false")
             .set("auto.offset.reset", "error")
@@ -297,13 +312,7 @@ impl Tail {
             .set("enable.partition.eof", "true")
             .set("reconnect.backoff.max.ms", "500")
             .create()
-            .expect("a valid configuration");
-        assign(&consumer, topic, 0);
-        Tail {
-            consumer,
-            topic: topic.to_owned(),
-            seen: Vec::new(),
-        }
+            .expect("a valid configuration")
     }
 
     /// The next record, if one comes within the limit.
@@ -321,8 +330,16 @@ impl Tail {
     /// The first record to come that is as wanted.
     pub fn until(&mut self, what: &str, wanted: impl Fn(&Published) -> bool) -> Published {
         let deadline = Instant::now() + SOON;
+        let mut heard = Instant::now();
         loop {
             let next = self.next(Duration::from_millis(100));
+            if next.is_some() {
+                heard = Instant::now();
+            } else if heard.elapsed() > SILENCE {
+                heard = Instant::now();
+                self.consumer = Tail::client(&self.address);
+                assign(&self.consumer, &self.topic, self.next_offset());
+            }
             if let Some(record) = next.filter(|record| wanted(record)) {
                 return record;
             }
@@ -335,11 +352,14 @@ impl Tail {
         }
     }
 
+    fn next_offset(&self) -> i64 {
+        self.seen.last().map_or(0, |last| last.offset + 1)
+    }
+
     /// Everything that the topic holds now.
     pub fn up_to_now(mut self) -> Vec<Published> {
         // Assigned anew it tells once more where the topic ends: the end of a transaction has an offset, and no record.
-        let next = self.seen.last().map_or(0, |last| last.offset + 1);
-        assign(&self.consumer, &self.topic, next);
+        assign(&self.consumer, &self.topic, self.next_offset());
         let deadline = Instant::now() + SOON;
         loop {
             match self.consumer.poll(Duration::from_millis(100)) {

@@ -11,6 +11,7 @@ mod http;
 mod inputs;
 mod kafka_options;
 mod merging;
+mod old_states;
 mod outputs;
 mod papers;
 mod replay;

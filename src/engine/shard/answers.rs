@@ -21,11 +21,13 @@ impl Shard {
     /// Takes a barrier's question, and packs and forgets what it says. [`step`](Self::step) gives the answer, which is
     /// that of this moment, whatever is recorded until then.
     pub fn ask(&mut self, question: &Question) {
+        if self.saving.is_busy() {
+            // What waits is of before this barrier, and the save needs the windows as they are.
+            self.finish_pass();
+        }
         if question.trailing.is_some() || question.save {
             // Another pass, or a save, which is of everything: both need the table as it is now.
-            while self.trailing.is_passing() {
-                self.pass_on();
-            }
+            self.finish_pass();
         }
         let windows = question.windows.iter().map(|id| self.tally(*id)).collect();
         for id in &question.evicted {
@@ -34,15 +36,19 @@ impl Shard {
         for id in &question.cooled {
             self.cool(*id);
         }
-        let saved = question.save.then(|| self.save());
         self.answers.push_back(Answer {
             trailing: None,
             windows,
-            saved,
+            saved: None,
             trouble: self.saving.take_trouble(),
         });
         if let Some(starts) = &question.trailing {
             self.trailing.begin(starts);
+        }
+        if question.save {
+            self.begin_save();
+        }
+        if question.trailing.is_some() || question.save {
             self.passes_for = self.answers.len() - 1;
         }
     }
@@ -50,33 +56,41 @@ impl Shard {
     /// Whether [`step`](Self::step) has something to do.
     #[must_use]
     pub fn is_busy(&self) -> bool {
-        self.trailing.is_busy() || !self.answers.is_empty()
+        self.saving.is_busy() || self.trailing.is_busy() || !self.answers.is_empty()
     }
 
     /// Works on what is under way for no longer than a batch takes. Returns what that came to, and the next answer, in the
     /// order of the questions, if it is there.
     pub fn step(&mut self) -> (Option<Slice>, Option<Answer>) {
-        let slice = self.trailing.is_busy().then(|| self.pass_on());
-        (slice, self.take_answer())
+        (self.pass_on(), self.take_answer())
     }
 
     /// Does the rest of a pass in one go, and records what has waited for its end.
     pub(super) fn finish_pass(&mut self) {
-        while self.trailing.is_busy() {
-            self.pass_on();
-        }
+        while self.pass_on().is_some() {}
     }
 
-    fn pass_on(&mut self) -> Slice {
-        let mut slice = self.trailing.step();
+    /// One slice of what is under way, if anything is.
+    fn pass_on(&mut self) -> Option<Slice> {
+        let (mut slice, saved) = if self.saving.is_busy() {
+            self.step_save()
+        } else if self.trailing.is_busy() {
+            (self.trailing.step(), None)
+        } else {
+            return None;
+        };
         if let Some(tallies) = slice.tallies.take() {
             self.answers[self.passes_for].trailing = Some(tallies);
         }
-        slice
+        if let Some(saved) = saved {
+            self.answers[self.passes_for].saved = Some(saved);
+        }
+        Some(slice)
     }
 
     fn take_answer(&mut self) -> Option<Answer> {
-        if self.trailing.is_passing() && self.passes_for == 0 {
+        let is_passing = self.trailing.is_passing() || self.saving.is_saving();
+        if is_passing && self.passes_for == 0 {
             return None;
         }
         let answer = self.answers.pop_front()?;

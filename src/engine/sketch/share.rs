@@ -115,20 +115,26 @@ impl Share {
             }
             Held::Pages(pages) => {
                 for page in pages {
-                    match page {
-                        Page::Exact(hashes) => {
-                            let mut hashes = hashes.clone();
-                            hashes.sort_unstable();
-                            write_exact(&hashes, out);
-                        }
-                        Page::Registers(registers) => {
-                            out.push(REGISTERS_TAG);
-                            out.extend_from_slice(registers);
-                        }
-                    }
+                    write_page(page, out);
                 }
             }
         }
+    }
+
+    /// The same of one page, counted from the share's first; `None` where the share is not held in pages.
+    pub(crate) fn write_canonical_page(&self, page: usize, out: &mut Vec<u8>) -> Option<()> {
+        match &self.users {
+            Held::Few(_) => None,
+            Held::Pages(pages) => {
+                write_page(&pages[page], out);
+                Some(())
+            }
+        }
+    }
+
+    /// Whether it is held in pages.
+    pub(crate) fn is_spread(&self) -> bool {
+        matches!(self.users, Held::Pages(_))
     }
 
     /// Whether packing would compress it.
@@ -193,6 +199,20 @@ impl Share {
 
     pub(super) fn pages(&self) -> Range<usize> {
         self.pages.clone()
+    }
+}
+
+fn write_page(page: &Page, out: &mut Vec<u8>) {
+    match page {
+        Page::Exact(hashes) => {
+            let mut hashes = hashes.clone();
+            hashes.sort_unstable();
+            write_exact(&hashes, out);
+        }
+        Page::Registers(registers) => {
+            out.push(REGISTERS_TAG);
+            out.extend_from_slice(registers);
+        }
     }
 }
 

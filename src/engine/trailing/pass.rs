@@ -23,9 +23,10 @@ pub(super) struct Pass {
 }
 
 /// What a slice came to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Slice {
-    /// Cells of the table that were looked at: at most [`PASS_CELLS`].
+    /// Cells of the table that were looked at, or copied to be saved with the sketches' bytes as cells of four: at most
+    /// [`PASS_CELLS`], or one page.
     pub cells: usize,
     /// Sightings recorded that had waited: at most [`BATCH_SIGHTINGS`].
     pub sightings: usize,
@@ -98,24 +99,10 @@ impl Trailing {
 
     /// Goes on with the pass for no longer than a batch of sightings takes, or records some that have waited for its end.
     pub fn step(&mut self) -> Slice {
-        let mut slice = Slice {
-            cells: 0,
-            sightings: 0,
-            tallies: None,
-        };
-        if let Some(mut pass) = self.pass.take() {
+        let mut slice = Slice::default();
+        if self.pass.is_some() {
             let most = self.most_cells_of_page();
-            loop {
-                slice.cells += self.pass_over_page(self.lanes, &mut pass);
-                if pass.next_page == self.pages {
-                    slice.tallies = Some(pass.finish());
-                    break;
-                }
-                if slice.cells + most > PASS_CELLS {
-                    self.pass = Some(pass);
-                    break;
-                }
-            }
+            while self.step_page(&mut slice) && slice.cells + most <= PASS_CELLS {}
         } else {
             let left = self.waiting.len().saturating_sub(BATCH_SIGHTINGS);
             let late = self.waiting.split_off(left);
@@ -127,6 +114,20 @@ impl Trailing {
             }
         }
         slice
+    }
+
+    /// Goes on with a pass by one page; false if there is none, or this was the last page.
+    pub(in crate::engine) fn step_page(&mut self, slice: &mut Slice) -> bool {
+        let Some(mut pass) = self.pass.take() else {
+            return false;
+        };
+        slice.cells += self.pass_over_page(self.lanes, &mut pass);
+        if pass.next_page == self.pages {
+            slice.tallies = Some(pass.finish());
+            return false;
+        }
+        self.pass = Some(pass);
+        true
     }
 
     /// Ends what is under way; the tallies of a pass are lost.
@@ -153,7 +154,7 @@ impl Trailing {
         self.pass.as_ref().map(|pass| pass.next_page)
     }
 
-    fn most_cells_of_page(&self) -> usize {
+    pub(in crate::engine) fn most_cells_of_page(&self) -> usize {
         let rows = self.rows.iter().filter(|row| !row.is_empty()).count();
         rows * self.precision.page_registers()
     }

@@ -13,24 +13,30 @@ impl Trailing {
             "a pass is ended before anything is saved"
         );
         self.settle();
+        for page in 0..self.pages {
+            self.save_page(page, out);
+        }
+    }
+
+    /// The same of one page, counted from the share's first. During a pass it must be one that the pass is about to look
+    /// at, so that nothing of it waits.
+    pub(in crate::engine) fn save_page(&mut self, page: usize, out: &mut Vec<SavedStretch>) {
         let registers = self.precision.page_registers();
         for (rank, changed) in (0u8..).zip(&mut self.changed) {
-            for (page, changed) in changed.iter_mut().enumerate() {
-                if !std::mem::take(changed) {
-                    continue;
-                }
-                let mut bytes = Vec::new();
-                match usize::from(rank).checked_sub(1) {
-                    None => self.latest[page].write_canonical(&mut bytes),
-                    Some(row) => {
-                        bytes.reserve_exact(registers * size_of::<EventTime>());
-                        let stretch = page * registers..(page + 1) * registers;
-                        write_seconds(&self.rows[row], stretch, &mut bytes);
-                    }
-                }
-                let page = self.first_page + page;
-                out.push(SavedStretch { page, rank, bytes });
+            if !std::mem::take(&mut changed[page]) {
+                continue;
             }
+            let mut bytes = Vec::new();
+            match usize::from(rank).checked_sub(1) {
+                None => self.latest[page].write_canonical(&mut bytes),
+                Some(row) => {
+                    bytes.reserve_exact(registers * size_of::<EventTime>());
+                    let stretch = page * registers..(page + 1) * registers;
+                    write_seconds(&self.rows[row], stretch, &mut bytes);
+                }
+            }
+            let page = self.first_page + page;
+            out.push(SavedStretch { page, rank, bytes });
         }
     }
 

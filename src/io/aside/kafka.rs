@@ -1,5 +1,6 @@
 //! Frames that were not counted into a Kafka topic, the reasons as headers.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use rdkafka::producer::{
 
 use super::{Aside, Stray};
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
+use crate::io::clock::Clock;
+use crate::io::kafka_client::{Connection, Revival, Voice};
 use crate::limits::{
     ASIDE_IN_FLIGHT_BYTES, ASIDE_IN_FLIGHT_FRAMES, DELIVERY_POLL_MS, FRAMES_PER_ROUND,
     MAX_FRAME_BYTES,
@@ -26,6 +28,8 @@ struct Answers {
     /// Frames and bytes that were handed over and not answered for.
     frames: AtomicU64,
     bytes: AtomicU64,
+    /// Answers so far.
+    answered: AtomicU64,
     // A plain mutex: only the polling thread ever takes it, so it is never waited for.
     refused: Mutex<Option<(u64, String)>>,
 }
@@ -59,6 +63,7 @@ impl ProducerContext for Answers {
                 message
             }
         };
+        self.answered.fetch_add(1, Ordering::Relaxed);
         self.frames.fetch_sub(1, Ordering::Relaxed);
         self.bytes
             .fetch_sub(message.payload_len() as u64, Ordering::Relaxed);
@@ -68,6 +73,7 @@ impl ProducerContext for Answers {
 /// A topic for frames that were not counted.
 pub struct KafkaAside {
     producer: BaseProducer<Answers>,
+    revival: Revival,
     topic: String,
 }
 
@@ -77,7 +83,11 @@ impl KafkaAside {
     /// # Errors
     ///
     /// When the client library refuses the configuration.
-    pub fn new(connection: &Connection, topic: &str) -> Result<Self, Failure> {
+    pub fn new(
+        connection: &Connection,
+        topic: &str,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, Failure> {
         // Reading stops at our own bound; what is read until then must find room.
         let messages = 2 * ASIDE_IN_FLIGHT_FRAMES + 2 * FRAMES_PER_ROUND as u64;
         let kbytes = 2 * (ASIDE_IN_FLIGHT_BYTES + MAX_FRAME_BYTES as u64) / 1_024;
@@ -98,6 +108,7 @@ impl KafkaAside {
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,
+            revival: Revival::new(connection, clock),
             topic: topic.to_owned(),
         })
     }
@@ -159,6 +170,10 @@ impl Aside for KafkaAside {
                 break;
             }
         }
+        let answers = self.producer.context();
+        let waits = answers.frames.load(Ordering::Relaxed) > 0;
+        let answered = answers.answered.load(Ordering::Relaxed);
+        self.revival.tend(self.producer.client(), waits, answered);
         self.answers().refused.lock().take()
     }
 

@@ -21,6 +21,25 @@ pub struct Delivery {
     pub result: Result<(), String>,
 }
 
+/// How the right to publish was lost, in a few words.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Lost {
+    /// What was under way has come to no end; nobody else need be the cause.
+    Stuck(String),
+    /// Another instance has it now, or the brokers took this one for gone.
+    Taken(String),
+}
+
+impl Lost {
+    /// Why.
+    #[must_use]
+    pub fn why(&self) -> &str {
+        match self {
+            Lost::Stuck(why) | Lost::Taken(why) => why,
+        }
+    }
+}
+
 /// An output of keyed records that confirms what it has. A sink of a service never blocks.
 pub trait Sink: Send {
     /// Takes the right to publish from whoever has it, where there can be only one; false while that is under way. What is
@@ -33,13 +52,13 @@ pub trait Sink: Send {
         Ok(true)
     }
 
-    /// Whether, and how, the right to publish was lost to somebody since the last call. What was under way is answered for
+    /// Whether, and how, the right to publish was lost since the last call. What was under way is answered for
     /// by [`Self::deliveries`]; then it can be claimed anew.
     ///
     /// # Errors
     ///
     /// When it cannot be claimed again.
-    fn take_lost(&mut self) -> Result<Option<String>, Failure> {
+    fn take_lost(&mut self) -> Result<Option<Lost>, Failure> {
         Ok(None)
     }
 

@@ -19,7 +19,8 @@ use crate::config::From;
 use crate::engine::admit::PartitionIndex;
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
+use crate::io::clock::Clock;
+use crate::io::kafka_client::{Connection, Revival, Voice};
 use crate::limits::{
     SURVEY_TIMEOUT_MS, SURVEYS_PER_TOPIC_ID, TOPIC_ID_TIMEOUT_MS, TOPIC_ID_TRIES_MAX,
 };
@@ -50,6 +51,7 @@ pub struct Surveyed {
 pub struct Surveyor {
     topics: Vec<String>,
     clients: Vec<Arc<Client>>,
+    revivals: Vec<Revival>,
     from: From,
     /// Surveys so far.
     surveys: u64,
@@ -82,7 +84,9 @@ impl Surveyor {
     pub fn survey(&mut self) -> Result<Vec<Surveyed>, String> {
         let mut all = Vec::new();
         for (topic, client) in self.clients.iter().enumerate() {
-            self.survey_topic(topic, client, &mut all)?;
+            let surveyed = self.survey_topic(topic, client, &mut all);
+            self.revivals[topic].tend(client.client(), surveyed.is_err(), self.surveys);
+            surveyed?;
         }
         // Last, so that the offsets need not wait for it.
         if self.asks_ids() {
@@ -260,6 +264,7 @@ impl KafkaSource {
         group: &str,
         topics: &[String],
         from: From,
+        clock: &Arc<dyn Clock>,
     ) -> Result<(Self, Surveyor), Failure> {
         let config = connection.configure(&[
             ("group.id", group),
@@ -292,9 +297,12 @@ impl KafkaSource {
             trouble: None,
             lost_place: vec![false; topics.len()],
         };
+        let revival = |_: &String| Revival::new(connection, Arc::clone(clock));
+        let revivals = topics.iter().map(revival).collect();
         let surveyor = Surveyor {
             topics: topics.to_vec(),
             clients,
+            revivals,
             from,
             surveys: 0,
             asks_ids_at_once: false,

@@ -1,5 +1,6 @@
 //! Frames into one Kafka topic, by an idempotent producer.
 
+use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
@@ -12,7 +13,8 @@ use rdkafka::producer::{BaseProducer, BaseRecord, DeliveryResult, Producer, Prod
 
 use super::{Answer, Delivery, Full, Target};
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
+use crate::io::clock::Clock;
+use crate::io::kafka_client::{Connection, Revival, Voice};
 use crate::limits::{
     MAX_FRAME_BYTES, RECORD_OVERHEAD_BYTES, REPLAY_BATCH_BYTES, REPLAY_IN_FLIGHT_BYTES,
     REPLAY_IN_FLIGHT_FRAMES, REPLAY_NAP_MS,
@@ -87,6 +89,9 @@ impl Answers {
 /// The topic as a target.
 pub struct KafkaTarget {
     producer: BaseProducer<Answers>,
+    revival: Revival,
+    /// Answers so far.
+    answers: u64,
     topic: String,
 }
 
@@ -101,6 +106,7 @@ impl KafkaTarget {
         topic: &str,
         compression: &str,
         max_message_bytes: Option<usize>,
+        clock: Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         // A broker refuses a batch as a whole. One that fits before it is packed always fits, so what is refused is a
         // batch of one record that is too large by itself.
@@ -138,6 +144,8 @@ impl KafkaTarget {
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,
+            revival: Revival::new(connection, clock),
+            answers: 0,
             topic: topic.to_owned(),
         })
     }
@@ -185,9 +193,14 @@ impl Target for KafkaTarget {
         self.producer.poll(Duration::ZERO);
         // Without a wait a poll hands over one batch's answers at the most.
         let delivered = &self.producer.context().delivered;
+        let before = into.len();
         while !delivered.lock().is_empty() {
             into.append(&mut delivered.lock());
             self.producer.poll(Duration::ZERO);
         }
+        self.answers += (into.len() - before) as u64;
+        let waits = self.producer.in_flight_count() > 0;
+        self.revival
+            .tend(self.producer.client(), waits, self.answers);
     }
 }

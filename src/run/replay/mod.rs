@@ -57,6 +57,7 @@ pub fn run(config: &ReplayConfig, clock: Arc<dyn Clock>, stop: &Stop) -> Result<
         &config.topic,
         compression,
         max_message_bytes,
+        Arc::clone(&clock),
     )?;
     let job = Job::new(config, partitions);
     let mut keeper = config.resume.as_deref().map(PositionFile::new);

@@ -77,8 +77,13 @@ pub(super) fn parts(
         let keeper = Keeper::start(store, is_new, saves.clone(), clock)?;
         publisher.keep(keeping, keeper, begun.records);
     }
-    let (source, mut surveyor) =
-        KafkaSource::new(&connection, &config.group, &config.topics, config.from)?;
+    let (source, mut surveyor) = KafkaSource::new(
+        &connection,
+        &config.group,
+        &config.topics,
+        config.from,
+        clock,
+    )?;
     if config.state.is_some() {
         surveyor.ask_ids_at_once();
     }
@@ -102,8 +107,8 @@ pub(super) fn parts(
         })
     };
     let aside = SetAside::new(
-        aside(config.rejects_topic.as_ref(), &connection)?,
-        aside(config.quarantine_topic.as_ref(), &connection)?,
+        aside(config.rejects_topic.as_ref(), &connection, clock)?,
+        aside(config.quarantine_topic.as_ref(), &connection, clock)?,
     );
     let fields = counting.fields.clone();
     let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
@@ -163,7 +168,7 @@ fn publisher(
     let calendar = config.counting.rules.calendar.clone();
     Ok(ServicePublisher::new(
         recorder(config, epochs[0]),
-        sink(config, connection)?,
+        sink(config, connection, clock)?,
         turn(config, connection, epochs, clock),
         Arc::clone(clock),
         unpublished.clone(),
@@ -185,19 +190,26 @@ fn recorder(config: &RunConfig, epoch: u64) -> Recorder {
 fn aside(
     topic: Option<&String>,
     connection: &Connection,
+    clock: &Arc<dyn Clock>,
 ) -> Result<Option<Box<dyn Aside>>, Failure> {
-    let aside = topic.map(|topic| KafkaAside::new(connection, topic));
+    let aside = topic.map(|topic| KafkaAside::new(connection, topic, Arc::clone(clock)));
     Ok(aside
         .transpose()?
         .map(|aside| Box::new(aside) as Box<dyn Aside>))
 }
 
-fn sink(config: &RunConfig, connection: &Connection) -> Result<Box<dyn Sink>, Failure> {
+fn sink(
+    config: &RunConfig,
+    connection: &Connection,
+    clock: &Arc<dyn Clock>,
+) -> Result<Box<dyn Sink>, Failure> {
     Ok(match &config.output {
         OutputConfig::Stdout => Box::new(StdoutSink::start(Box::new(std::io::stdout()))?),
         OutputConfig::Topics { stats, windows } => {
             let exclusive = config.takeover_after_ms.map(|_| config.job.as_str());
-            Box::new(KafkaSink::new(connection, stats, windows, exclusive)?)
+            Box::new(KafkaSink::new(
+                connection, stats, windows, exclusive, clock,
+            )?)
         }
     })
 }

@@ -1,6 +1,7 @@
 //! A producer for one topic, in transactions where it is to be the only one.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::Mutex;
@@ -14,9 +15,10 @@ use rdkafka::producer::{
 
 use crate::engine::report::outbox::{Outgoing, Ticket};
 use crate::error::Failure;
-use crate::io::kafka_client::{Connection, Voice};
-use crate::io::sink::{Delivery, Full};
-use crate::limits::{TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
+use crate::io::clock::Clock;
+use crate::io::kafka_client::{Connection, Revival, Voice};
+use crate::io::sink::{Delivery, Full, Lost};
+use crate::limits::{TRANSACTION_END_MAX_MS, TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
 
 /// Collects acknowledgements, which the client library hands over while it is polled.
 #[derive(Default)]
@@ -69,6 +71,16 @@ fn is_fenced(code: RDKafkaErrorCode) -> bool {
     )
 }
 
+/// Whether an error says that another try cannot help: somebody has to give a right first.
+fn is_refused(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::TransactionalIdAuthorizationFailed
+            | RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed
+    )
+}
+
 /// How far a lane's transactions have come.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Phase {
@@ -80,17 +92,21 @@ enum Phase {
     Ready,
     /// One is, and may take more.
     Open,
-    /// Everything is with the brokers; they are told to commit.
-    Committing,
-    /// Something was refused; the brokers are told to forget all of it.
-    Aborting,
-    /// Another producer has the right now, or the brokers took this one for gone.
-    Lost(String),
+    /// Everything is with the brokers; since that moment they are told to commit.
+    Committing(u64),
+    /// Something was refused; since that moment the brokers are told to forget all of it.
+    Aborting(u64),
+    /// There can be no more transactions: it takes another producer.
+    Lost(Lost),
 }
 
 /// A producer for one topic.
 pub(super) struct Lane {
     producer: BaseProducer<Acknowledgements>,
+    revival: Revival,
+    /// Answers of the brokers so far.
+    answers: u64,
+    clock: Arc<dyn Clock>,
     pub(super) topic: String,
     schema: &'static str,
     phase: Phase,
@@ -109,6 +125,7 @@ impl Lane {
         topic: &str,
         schema: &'static str,
         exclusive: Option<&str>,
+        clock: &Arc<dyn Clock>,
     ) -> Result<Self, Failure> {
         let mut config = connection.configure(&[
             ("enable.idempotence", "true"),
@@ -129,6 +146,9 @@ impl Lane {
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,
+            revival: Revival::new(connection, Arc::clone(clock)),
+            answers: 0,
+            clock: Arc::clone(clock),
             topic: topic.to_owned(),
             schema,
             phase: match exclusive {
@@ -146,6 +166,7 @@ impl Lane {
         if self.phase != Phase::Unclaimed {
             return Ok(true);
         }
+        self.revive(true);
         let step = Duration::from_millis(TRANSACTION_STEP_MS);
         match self.producer.init_transactions(step) {
             Ok(()) => self.phase = Phase::Ready,
@@ -162,10 +183,10 @@ impl Lane {
         Ok(self.phase == Phase::Ready)
     }
 
-    /// Why the right to publish is lost, if it is.
-    pub(super) fn lost_why(&self) -> Option<&str> {
+    /// How the right to publish was lost, if it is.
+    pub(super) fn lost(&self) -> Option<&Lost> {
         match &self.phase {
-            Phase::Lost(why) => Some(why),
+            Phase::Lost(lost) => Some(lost),
             _ => None,
         }
     }
@@ -241,6 +262,12 @@ impl Lane {
             .purge(PurgeConfig::default().queue().inflight());
     }
 
+    /// A client that has lost sight of all brokers finds them again.
+    fn revive(&mut self, waits: bool) {
+        self.revival
+            .tend(self.producer.client(), waits, self.answers);
+    }
+
     /// Takes answers, and brings the open transaction to its end.
     pub(super) fn tend(
         &mut self,
@@ -249,8 +276,10 @@ impl Lane {
     ) -> Result<(), Failure> {
         self.producer.poll(wait);
         let answers = std::mem::take(&mut *self.producer.context().delivered.lock());
+        self.answers += answers.len() as u64;
         if self.phase == Phase::Plain {
             deliveries.extend(answers);
+            self.revive(self.producer.in_flight_count() > 0);
             return Ok(());
         }
         for Delivery { ticket, result } in answers {
@@ -269,19 +298,29 @@ impl Lane {
         if let Some((code, why)) = self.producer.client().fatal_error() {
             return self.settle_fatal(code, &why);
         }
+        let is_ending = matches!(self.phase, Phase::Committing(_) | Phase::Aborting(_));
+        self.revive(is_ending || !self.unanswered.is_empty());
+        let now_ms = self.clock.monotonic_ms();
         if self.phase == Phase::Open && self.refused.is_some() {
-            self.phase = Phase::Aborting;
+            self.phase = Phase::Aborting(now_ms);
         } else if self.phase == Phase::Open && self.unanswered.is_empty() {
-            self.phase = Phase::Committing;
+            self.phase = Phase::Committing(now_ms);
         }
         let step = Duration::from_millis(TRANSACTION_STEP_MS);
-        let result = match self.phase {
-            Phase::Committing => self.producer.commit_transaction(step),
-            Phase::Aborting => self.producer.abort_transaction(step),
+        let (since_ms, result) = match self.phase {
+            Phase::Committing(since_ms) => (since_ms, self.producer.commit_transaction(step)),
+            Phase::Aborting(since_ms) => (since_ms, self.producer.abort_transaction(step)),
             _ => return Ok(()),
         };
         match result {
             Ok(()) => self.note_end(deliveries),
+            Err(_) if now_ms - since_ms > TRANSACTION_END_MAX_MS => {
+                let seconds = TRANSACTION_END_MAX_MS / 1_000;
+                self.phase = Phase::Lost(Lost::Stuck(format!(
+                    "the brokers have not ended a transaction on '{}' within {seconds} s",
+                    self.topic
+                )));
+            }
             Err(error) => self.settle(&error)?,
         }
         Ok(())
@@ -289,6 +328,7 @@ impl Lane {
 
     /// The open transaction is committed, or forgotten with all that was in it.
     fn note_end(&mut self, deliveries: &mut Vec<Delivery>) {
+        self.answers += 1;
         let refused = self.refused.take();
         let result = refused.map_or(Ok(()), |why| {
             Err(format!("another record of its transaction failed: {why}"))
@@ -312,34 +352,43 @@ impl Lane {
             KafkaError::Transaction(error) if error.is_retriable() => {}
             KafkaError::Transaction(error) if error.txn_requires_abort() => {
                 self.refused.get_or_insert_with(|| error.to_string());
-                self.phase = Phase::Aborting;
+                if !matches!(self.phase, Phase::Aborting(_)) {
+                    self.phase = Phase::Aborting(self.clock.monotonic_ms());
+                }
             }
             // Nothing was answered in time.
             KafkaError::Flush(_) => {}
-            // A call was left before its answer, and the library has gone on without us: begin with another producer.
-            error if error.rdkafka_error_code() == Some(RDKafkaErrorCode::State) => {
-                self.lose(error);
+            error => {
+                // Among them: a call was left before its answer, and the library has gone on without us.
+                let code = error.rdkafka_error_code().unwrap_or(RDKafkaErrorCode::Fail);
+                return self.settle_fatal(code, &error.to_string());
             }
-            error if error.rdkafka_error_code().is_some_and(is_fenced) => self.lose(error),
-            error => return Err(gave_up(&error.to_string())),
         }
         Ok(())
     }
 
     fn settle_fatal(&mut self, code: RDKafkaErrorCode, why: &str) -> Result<(), Failure> {
-        if self.phase != Phase::Plain && is_fenced(code) {
-            self.lose(&why);
-            return Ok(());
+        if self.phase == Phase::Plain || is_refused(code) {
+            return Err(gave_up(why));
         }
-        Err(gave_up(why))
+        if is_fenced(code) {
+            self.lose(&why);
+        } else {
+            // Brokers that were away for longer than a transaction lives do not know it any more, for example.
+            self.phase = Phase::Lost(Lost::Stuck(format!(
+                "a transaction on '{}' has failed ({why})",
+                self.topic
+            )));
+        }
+        Ok(())
     }
 
     fn lose(&mut self, why: &dyn std::fmt::Display) {
-        self.phase = Phase::Lost(why.to_string());
+        self.phase = Phase::Lost(Lost::Taken(why.to_string()));
     }
 }
 
-fn gave_up(why: &str) -> Failure {
+pub(super) fn gave_up(why: &str) -> Failure {
     Failure::Output(format!(
         "the Kafka client gave up on publishing: {why}; what is saved is published by the next run"
     ))
