@@ -30,37 +30,61 @@ const CLIENTS: u64 = 4;
 const PARTITIONS: i32 = 4;
 const SOON: Duration = Duration::from_secs(120);
 
+/// One run: how fast the topic was read, how much CPU time that took, and what the flood got.
+struct Run {
+    frames_per_s: f64,
+    cpu_s: f64,
+    answers: u64,
+    refusals: u64,
+}
+
 fn main() {
     let numbers: Vec<u64> = std::env::args().filter_map(|a| a.parse().ok()).collect();
-    let rounds = numbers.first().copied().unwrap_or(5);
-    let frames = numbers.get(1).copied().unwrap_or(400_000);
+    let rounds = numbers.first().copied().unwrap_or(7);
+    let frames = numbers.get(1).copied().unwrap_or(1_000_000);
     let Some(broker) = Broker::start("flood") else {
         return;
     };
     fill(broker.address(), frames);
     let silent = silent_server();
-    let mut rates = [Vec::new(), Vec::new()];
     // The first run reads from a cold broker.
     measure(broker.address(), frames, None);
+    let (mut rates, mut times) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        for i in [round % 2, (round + 1) % 2] {
-            let target = (i == 1).then_some(silent.as_str());
-            let (rate, answered, refused) = measure(broker.address(), frames, target);
-            let name = ["asked", "spared"][i as usize];
-            println!(
-                "round {round}, {name}: {rate:.0} frames/s, {answered} answers, {refused} refusals"
-            );
-            rates[i as usize].push(rate);
+        // Whichever comes second profits from the other's caches: turn and turn about.
+        let asked_first = round % 2 == 0;
+        let mut targets = [None, Some(silent.as_str())];
+        if !asked_first {
+            targets.reverse();
         }
+        let [first, second] = targets.map(|target| {
+            let run = measure(broker.address(), frames, target);
+            let name = if target.is_some() { "spared" } else { "asked" };
+            println!(
+                "round {round}, {name}: {:.0} frames/s, {:.2} s of CPU, {} answers, {} refusals",
+                run.frames_per_s, run.cpu_s, run.answers, run.refusals
+            );
+            run
+        });
+        let (asked, spared) = if asked_first {
+            (first, second)
+        } else {
+            (second, first)
+        };
+        assert!(asked.answers > 0 && asked.refusals > 0, "that was no flood");
+        rates.push(asked.frames_per_s / spared.frames_per_s);
+        times.push(asked.cpu_s / spared.cpu_s);
     }
-    let [asked, spared] = rates.map(|mut of| {
-        of.sort_by(f64::total_cmp);
-        of[of.len() / 2]
-    });
-    println!(
-        "median: {asked:.0} frames/s under the flood, {spared:.0} beside it: {:.3}",
-        asked / spared
-    );
+    for (what, mut ratios) in [("throughput", rates), ("CPU time", times)] {
+        ratios.sort_by(f64::total_cmp);
+        println!(
+            "{what} under the flood, to that beside it: {:.3} (median of {} pairs, {:.3} to {:.3})",
+            ratios[ratios.len() / 2],
+            ratios.len(),
+            ratios[0],
+            ratios[ratios.len() - 1]
+        );
+    }
 }
 
 fn fill(address: &str, frames: u64) {
@@ -82,22 +106,12 @@ fn fill(address: &str, frames: u64) {
     produce(address, "flood", frames, "lz4");
 }
 
-/// Reads the topic to its end; gives frames a second from the first tick's moment of reading to the end, and what the flood got.
-fn measure(address: &str, frames: u64, target: Option<&str>) -> (f64, u64, u64) {
+/// Reads the topic to its end, from the moment of the first partition to that of the last record. The flood is for `target`,
+/// or else for the service.
+fn measure(address: &str, frames: u64, target: Option<&str>) -> Run {
     let mut run = headcount();
-    run.args([
-        "--log-format",
-        "json",
-        "run",
-        "-b",
-        address,
-        "-t",
-        "flood",
-        "-o",
-        "-",
-        "-e",
-    ])
-    .args(["--every", "1s", "--http", "127.0.0.1:0"]);
+    run.args(["--log-format", "json", "run", "-b", address, "-t", "flood"])
+        .args(["-o", "-", "-e", "--every", "1s", "--http", "127.0.0.1:0"]);
     let mut service = Service::spawn(run);
     let line = service.stderr_line("answering over HTTP", SOON);
     let url = line
@@ -109,10 +123,20 @@ fn measure(address: &str, frames: u64, target: Option<&str>) -> (f64, u64, u64) 
     service.stderr_line("\"reading\"", SOON);
     let start = Instant::now();
     service.stderr_line("\"stopped\"", SOON);
-    let rate = frames as f64 / start.elapsed().as_secs_f64();
-    let got = flood.end();
+    let frames_per_s = frames as f64 / start.elapsed().as_secs_f64();
+    let (answers, refusals) = flood.end();
     service.wait(SOON);
-    (rate, got.0, got.1)
+    let stdout = service.stdout();
+    let ticks = stdout.lines().rev().find_map(|line| {
+        let record: serde_json::Value = serde_json::from_str(line).ok()?;
+        record["process"]["cpu_ms"].as_f64()
+    });
+    Run {
+        frames_per_s,
+        cpu_s: ticks.expect("a last tick") / 1_000.0,
+        answers,
+        refusals,
+    }
 }
 
 struct Flood {

@@ -77,3 +77,10 @@ want_chromium() {
     if can_install; then apt_install chromium chromium-driver fonts-dejavu-core || true; fi
     have chromium && have chromedriver
 }
+
+# The units are held against it; nothing of it runs.
+want_systemd_analyze() {
+    have systemd-analyze && return
+    if can_install; then apt_install systemd || true; fi
+    have systemd-analyze
+}

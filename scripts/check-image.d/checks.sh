@@ -116,10 +116,15 @@ runs_demo() {
 
 # The kernel keeps a signal from process 1 that this one has no handler for: a program must mean it.
 obeys_sigterm() {
-    local log=$work/run.log status=0 started=$SECONDS
     container_variables=(HEADCOUNT_BROKER=127.0.0.1:1)
+    ends_on_sigterm "${entrypoint[@]}" "${command[@]}"
+}
+
+# A service whose broker is away; its log is left in $work/run.log. Afterwards container_variables is empty.
+ends_on_sigterm() { # COMMAND...
+    local log=$work/run.log status=0 started=$SECONDS
     background=yes
-    inside "${entrypoint[@]}" "${command[@]}" > "$log" 2>&1
+    inside "$@" > "$log" 2>&1
     background='' container_variables=()
     until grep -q 'do not answer' "$log" || [ $((SECONDS - started)) -gt 20 ]; do sleep 0.1; done
     terminate || status=1

@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 32] = [
+pub const NAMES: [&str; 33] = [
     "address_taken",
     "aside_behind",
     "caution",
@@ -25,6 +25,7 @@ pub const NAMES: [&str; 32] = [
     "not_put_aside",
     "nothing_saved",
     "output_behind",
+    "panicked",
     "partition_ahead",
     "publishing_stuck",
     "question_failed",

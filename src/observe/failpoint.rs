@@ -21,40 +21,38 @@ pub enum Failpoint {
     WorkerTurn,
     /// The reporter has a barrier's answers to join.
     Report,
-    /// The consumer loop comes round.
-    Round,
+    /// The consumer loop is about to raise a tick's barrier.
+    Tick,
 }
 
 impl Failpoint {
-    /// Dies here if the environment says so: `HEADCOUNT_FAILPOINT=after_commit:3` at the third time. With
-    /// `report:3:hang` it is the thread that goes no further.
+    /// Dies here if the environment says so: `HEADCOUNT_FAILPOINT=after_commit:3` at the third time. With `report:3:hang` it is
+    /// the thread that goes no further, with `report:3:panic` it panics.
     #[cfg(debug_assertions)]
     pub fn pass(self) {
         use std::sync::OnceLock;
         use std::sync::atomic::{AtomicUsize, Ordering};
 
-        static WANTED: OnceLock<Option<(String, usize, bool)>> = OnceLock::new();
+        static WANTED: OnceLock<Option<(String, usize, String)>> = OnceLock::new();
         static PASSED: AtomicUsize = AtomicUsize::new(0);
         let wanted = WANTED.get_or_init(|| {
             let wanted = std::env::var("HEADCOUNT_FAILPOINT").ok()?;
-            let (name, rest) = wanted.split_once(':')?;
-            let (times, hangs) = match rest.strip_suffix(":hang") {
-                Some(times) => (times, true),
-                None => (rest, false),
-            };
-            Some((name.to_owned(), times.parse().ok()?, hangs))
+            let mut parts = wanted.splitn(3, ':').map(str::to_owned);
+            let (name, times) = (parts.next()?, parts.next()?.parse().ok()?);
+            Some((name, times, parts.next().unwrap_or_default()))
         });
-        if let Some((name, times, hangs)) = wanted
+        if let Some((name, times, how)) = wanted
             && *name == self.name()
             && PASSED.fetch_add(1, Ordering::Relaxed) + 1 == *times
         {
-            if *hangs {
-                loop {
+            match how.as_str() {
+                "hang" => loop {
                     std::thread::park();
-                }
+                },
+                "panic" => panic!("a test has asked for this: \"{name}\"\n\u{1b}[1m and more"),
+                // No destructor runs, no buffer is flushed.
+                _ => std::process::abort(),
             }
-            // No destructor runs, no buffer is flushed.
-            std::process::abort();
         }
     }
 
@@ -75,7 +73,7 @@ impl Failpoint {
             Self::CommitOffsets => "commit_offsets",
             Self::WorkerTurn => "worker_turn",
             Self::Report => "report",
-            Self::Round => "round",
+            Self::Tick => "tick",
         }
     }
 }

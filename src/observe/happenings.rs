@@ -528,6 +528,27 @@ impl ThreadStuck<'_> {
     }
 }
 
+/// A thread has met a bug of ours.
+#[derive(Debug)]
+pub struct Panicked<'a> {
+    /// The thread's name.
+    pub thread: &'a str,
+    /// Where in the source.
+    pub at: &'a str,
+    /// What it said.
+    pub what: &'a str,
+    /// How it came there, where `RUST_BACKTRACE` asks for that.
+    pub backtrace: Option<&'a str>,
+}
+
+impl Panicked<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (thread, at, what, backtrace) = (self.thread, self.at, self.what, self.backtrace);
+        error!(name: "panicked", thread, at, what, backtrace, "a thread died of a bug; please report it");
+    }
+}
+
 /// Something that an operator should look at, in one sentence.
 pub fn caution(text: &str) {
     warn!(name: "caution", "{text}");

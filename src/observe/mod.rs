@@ -11,7 +11,10 @@ pub mod rejects;
 pub mod screen;
 pub mod trouble;
 
+use std::backtrace::{Backtrace, BacktraceStatus};
 use std::io::{self, IsTerminal};
+use std::panic::PanicHookInfo;
+use std::thread;
 
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, dynamic_filter_fn};
@@ -20,7 +23,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::cli::LogFormat;
 
-/// Sends log lines to standard error. Does nothing if logging was set up before, as in tests.
+/// Sends log lines to standard error, and panics too. Does nothing if logging was set up before, as in tests.
 pub fn init(format: Option<LogFormat>) {
     let is_terminal = io::stderr().is_terminal();
     let format = format.unwrap_or(if is_terminal {
@@ -44,4 +47,19 @@ pub fn init(format: Option<LogFormat>) {
         .with(written.with_filter(dynamic_filter_fn(move |_, _| !is_kept())))
         .with(screen::Keep.with_filter(dynamic_filter_fn(move |_, _| is_kept())))
         .try_init();
+    std::panic::set_hook(Box::new(tell_panic));
+}
+
+/// A panic is a log line as any other, in the format that was asked for.
+fn tell_panic(info: &PanicHookInfo<'_>) {
+    let backtrace = Backtrace::capture();
+    let backtrace =
+        (backtrace.status() == BacktraceStatus::Captured).then(|| backtrace.to_string());
+    happenings::Panicked {
+        thread: thread::current().name().unwrap_or("?"),
+        at: &info.location().map(ToString::to_string).unwrap_or_default(),
+        what: info.payload_as_str().unwrap_or("?"),
+        backtrace: backtrace.as_deref(),
+    }
+    .emit();
 }

@@ -12,6 +12,7 @@ mod backlog;
 mod demo;
 mod harness;
 mod load;
+mod log;
 mod mock;
 mod oracle;
 mod outage;

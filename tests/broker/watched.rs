@@ -131,7 +131,7 @@ fn a_thread_that_is_stuck_starves_the_watchdog() {
     for (failpoint, thread) in [
         ("worker_turn:40:hang", Some("shard-")),
         ("report:20:hang", Some("reporter")),
-        ("round:100:hang", None),
+        ("tick:20:hang", None),
     ] {
         let name = format!("watched-{}", failpoint.replace([':', '_'], "-"));
         let (_cluster, job) = mock(&name);

@@ -1,6 +1,7 @@
 //! The service over HTTP: what it answers, to whom, and what it does not let itself be made to do.
 
 mod answers;
+mod dashboard;
 mod door;
 mod flood;
 mod openapi;

@@ -13,5 +13,6 @@ mod data;
 mod generate;
 mod json_suite;
 mod packaging;
+mod systemd;
 mod tidy;
 mod view;

@@ -167,7 +167,6 @@ impl Run<'_> {
             if self.stop.load(Ordering::Relaxed) {
                 return Ok(Ended::Told);
             }
-            Failpoint::Round.pass();
             self.survey()?;
             if self.config.exit_at_end && self.source.is_finished() {
                 return Ok(Ended::AtEnd);
@@ -302,6 +301,7 @@ impl Run<'_> {
         if let Some(line) = self.rejects.rest() {
             line.emit();
         }
+        Failpoint::Tick.pass();
         self.walk();
         self.tell_who_is_ahead();
         self.tell_who_waits();

@@ -93,19 +93,7 @@ pub(super) fn parts(
         let watchdog = Watchdog::new(supervisor, pipeline.watched());
         Rc::new(RefCell::new(watchdog))
     });
-    let gate = {
-        let (output, saves) = (unpublished.clone(), saves.clone());
-        let (clock, stop) = (Arc::clone(clock), Arc::clone(stop));
-        let watchdog = watchdog.clone();
-        Box::new(move || {
-            let mut tend = |now_ms| {
-                if let Some(watchdog) = &watchdog {
-                    watchdog.borrow_mut().tend(now_ms);
-                }
-            };
-            output.wait_until_caught_up(&*clock, &stop, &saves, &mut tend);
-        })
-    };
+    let gate = gate(&unpublished, &saves, watchdog.clone(), clock, stop);
     let aside = SetAside::new(
         aside(config.rejects_topic.as_ref(), &connection, clock)?,
         aside(config.quarantine_topic.as_ref(), &connection, clock)?,
@@ -131,6 +119,26 @@ pub(super) fn parts(
         web,
         board,
         watchdog,
+    })
+}
+
+/// What the consumer loop does before each further round of a barrier.
+fn gate(
+    output: &Unpublished,
+    saves: &Saves,
+    watchdog: Option<SharedWatchdog>,
+    clock: &Arc<dyn Clock>,
+    stop: &Arc<Stop>,
+) -> Box<dyn FnMut()> {
+    let (output, saves) = (output.clone(), saves.clone());
+    let (clock, stop) = (Arc::clone(clock), Arc::clone(stop));
+    Box::new(move || {
+        let mut tend = |now_ms| {
+            if let Some(watchdog) = &watchdog {
+                watchdog.borrow_mut().tend(now_ms);
+            }
+        };
+        output.wait_until_caught_up(&*clock, &stop, &saves, &mut tend);
     })
 }
 

@@ -8,11 +8,12 @@
 
 use super::Web;
 use crate::mock::batch;
-use crate::support::http::{Events, burst, connect, get};
-use crate::support::wait_until;
+use crate::support::http::{Events, burst, connect, get, read};
+use crate::support::{short_or_long, wait_until};
 use crate::world::SOON;
 use headcount::limits::{HTTP_CONNECTIONS_MAX, HTTP_STREAMS_MAX, QUESTIONS_PER_S_MAX};
-use std::io::{Read, Write};
+use std::collections::BTreeMap;
+use std::io::{BufReader, Read, Write};
 use std::time::Instant;
 
 fn metric(web: &Web, name: &str) -> f64 {
@@ -78,6 +79,65 @@ fn different_questions_are_capped_and_the_same_one_is_answered_once_a_second() {
         "{passes} then {after}"
     );
     // And all the while it counts.
+    web.job.send(&batch(20, 2));
+    web.until_read(frames.len() as u64 + 60);
+}
+
+/// Requests on a connection that stays open, a hundred under way at a time; gives how often each status came.
+fn ask_all(address: &str, paths: impl Iterator<Item = String>) -> BTreeMap<u16, usize> {
+    let socket = connect(address);
+    let mut answers = BufReader::new(socket.try_clone().expect("a second handle"));
+    let mut socket = socket;
+    let mut statuses = BTreeMap::new();
+    let mut paths = paths.peekable();
+    while paths.peek().is_some() {
+        let some: Vec<_> = paths.by_ref().take(100).collect();
+        let request = |path: &String| format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n");
+        let requests: String = some.iter().map(request).collect();
+        socket.write_all(requests.as_bytes()).expect("it reads");
+        for _ in some {
+            *statuses
+                .entry(read(&mut answers, "GET").status)
+                .or_default() += 1;
+        }
+    }
+    statuses
+}
+
+#[test]
+fn a_million_query_strings_leave_nothing_behind() {
+    let (web, frames) = Web::counting("web-strings");
+    let number = short_or_long(20_000, 1_000_000);
+    let strange = |n: usize| match n % 4 {
+        0 => format!("/v1/users?last={n}s"),
+        1 => format!("/v1/users?x{n}=1"),
+        2 => format!("/v1/windows?window=day&from={n}"),
+        _ => format!("/{n}?{n}"),
+    };
+    // What is kept for as many questions as there ever are at once, it may keep.
+    ask_all(&web.address, (0..1_000).map(strange));
+    let before = metric(&web, "process_resident_memory_bytes");
+    let lines = web.get("/metrics").text().lines().count();
+    let statuses = ask_all(&web.address, (1_000..1_000 + number).map(strange));
+    let after = metric(&web, "process_resident_memory_bytes");
+    assert!(
+        after - before < f64::from(16 << 20),
+        "{before} then {after} bytes for {number} query strings"
+    );
+    let lines_after = web.get("/metrics").text().lines().count();
+    assert!(lines_after <= lines + 2, "{lines} then {lines_after} lines");
+    assert_eq!(statuses.values().sum::<usize>(), number);
+    assert_eq!(statuses[&400], number / 4);
+    assert_eq!(statuses[&404], number / 4);
+    assert!(
+        statuses
+            .keys()
+            .all(|status| [200, 400, 404, 429].contains(status)),
+        "{statuses:?}"
+    );
+    // And as many as fit into one.
+    let many = "a=1&".repeat(3_500);
+    assert_eq!(web.get(&format!("/v1/users?{many}last=1m")).status, 400);
     web.job.send(&batch(20, 2));
     web.until_read(frames.len() as u64 + 60);
 }

@@ -9,7 +9,7 @@ use openmetrics_parser::{PrometheusType, PrometheusValue};
 use std::collections::BTreeMap;
 
 /// Samples by name and labels, and the types of their families, as a parser of others' making reads them.
-fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, PrometheusType>) {
+pub fn parse(text: &str) -> (BTreeMap<String, f64>, BTreeMap<String, PrometheusType>) {
     let exposition = parse_prometheus(text).unwrap_or_else(|error| panic!("{error:?}:\n{text}"));
     let mut samples = BTreeMap::new();
     let mut types = BTreeMap::new();
