@@ -46,7 +46,7 @@ field() { dpkg-deb --field "$package" "$1"; } # NAME
 # Files alone, by their modes and owners; packed documents count as such that are not.
 holds_what_it_should() {
     local page
-    dpkg-deb --contents "$package" | awk '$1 !~ /^d/ { print $1, $2, $6 }' |
+    dpkg-deb --contents "$package" | awk '$1 !~ /^d/ { sub("root/root", "0/0", $2); print $1, $2, $6 }' |
         sed 's/\.md\.gz$/.md/; s/APACHE\.gz$/APACHE/' | sort -k 3 > "$work/holds"
     {
         echo ./usr/bin/headcount
@@ -71,7 +71,7 @@ holds_what_it_should() {
 ./usr/share/fish/vendor_completions.d/headcount.fish
 ./usr/share/zsh/vendor-completions/_headcount
 END
-    } | sed 's/^/-rw-r--r-- root\/root /; s/^-rw-r--r--\(.*bin\/headcount\)$/-rwxr-xr-x\1/' | sort -k 3 > "$work/should"
+    } | sed 's/^/-rw-r--r-- 0\/0 /; s/^-rw-r--r--\(.*bin\/headcount\)$/-rwxr-xr-x\1/' | sort -k 3 > "$work/should"
     diff "$work/should" "$work/holds" >&2
 }
 
@@ -80,7 +80,7 @@ installs() {
     dpkg_in --install /tmp/headcount.deb && grep -q 'systemctl enable --now headcount' "$work/dpkg.log"
 }
 
-is_not_enabled() { [ -z "$(find "$stage_root/etc/systemd/system" -name 'headcount*' 2> /dev/null)" ]; }
+is_not_enabled() { [ -e "$stage_root/usr/lib/systemd/system/headcount.service" ] && [ -z "$(find "$stage_root/etc/systemd/system" -name 'headcount*' 2> /dev/null)" ]; }
 
 has_manual_pages() {
     local name pages=0
