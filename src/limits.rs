@@ -88,13 +88,16 @@ pub const TRANSACTION_STEP_MS: u64 = 400;
 /// doubles each time.
 pub const REVIVAL_AFTER_MS: u64 = 5_000;
 /// The longest such pause, in milliseconds.
-pub const REVIVAL_PAUSE_MAX_MS: u64 = 60_000;
+pub const REVIVAL_PAUSE_MAX_MS: u64 = 10_000;
 /// How long a transaction may take to be ended until another producer takes its place, in milliseconds: the client library
 /// can lose sight of the brokers' answer, and a transaction that stays open hides all records after it.
 pub const TRANSACTION_END_MAX_MS: u64 = 30_000;
 /// How often publishing begins anew, with another producer, before a record is delivered: then there is something that this
 /// does not mend.
 pub const PUBLISHING_TRIES_MAX: u32 = 60;
+/// Epochs of earlier lives that a state's directory tells, so that ticks of a life that never saved anything are not taken for
+/// another instance's.
+pub const LIVES_KEPT: usize = 16;
 /// Ticks that are read back to hear of other instances: those of other jobs may be among them.
 pub const LISTEN_TAIL_TICKS: i64 = 128;
 /// Longest wait for the brokers to say where these are before other things are looked at again, in milliseconds.

@@ -9,6 +9,7 @@ mod rival;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub(super) use self::rival::Own;
 use self::rival::{Rival, Verdict};
 use super::close_with_limit;
 use crate::error::Failure;
@@ -60,19 +61,19 @@ impl Turn {
         Self {
             ears: None,
             phase: Phase::Ours,
-            rival: Rival::new(String::new(), [0; 2], 0),
+            rival: Rival::new(String::new(), Own::default(), 0),
             leaves: false,
             told: false,
             clock,
         }
     }
 
-    /// To be found out. `epochs` are those of this instance, and of the life before it whose state it has; another one is
+    /// To be found out. Another instance than our `own` is
     /// gone when it was silent for so long. Whoever `leaves` does not wait for a living one to go.
     pub(super) fn new(
         ears: Ears,
         job: String,
-        epochs: [u64; 2],
+        own: Own,
         takeover_after_ms: u64,
         leaves: bool,
         clock: Arc<dyn Clock>,
@@ -80,7 +81,7 @@ impl Turn {
         Self {
             ears: Some(ears),
             phase: Phase::Listening(None),
-            rival: Rival::new(job, epochs, takeover_after_ms),
+            rival: Rival::new(job, own, takeover_after_ms),
             leaves,
             told: false,
             clock,

@@ -45,9 +45,14 @@ impl Rivals {
 
     fn start(&self, instance: &str, more: &[&str]) -> Service {
         let state = self.states.path().join(instance).display().to_string();
-        let options = ["--state", &state, "--checkpoint-interval", "100ms"];
-        let beat = ["--every", "200ms"];
-        let command = self.job.command(&[&options[..], &beat, more].concat());
+        let options = ["--state", &state, "--every", "200ms"];
+        let often = ["--checkpoint-interval", "100ms"];
+        let often = if more.contains(&often[0]) {
+            &[][..]
+        } else {
+            &often
+        };
+        let command = self.job.command(&[&options[..], often, more].concat());
         Service::spawn(command)
     }
 
@@ -131,6 +136,31 @@ fn a_second_instance_stands_by_until_the_first_has_stopped() {
         assert_eq!(rivals.heard(Some(epoch)), next);
         stop(&mut third);
         rivals.assert_one_voice(&[epoch, next]);
+    }
+}
+
+/// Whoever has its state knows that it is gone, although it has saved nothing yet.
+#[test]
+fn one_that_died_before_its_first_checkpoint_is_not_waited_for_by_its_next_life() {
+    let Some(broker) = Broker::shared() else {
+        return;
+    };
+    let mut rivals = Rivals::new(broker, "rivals-unsaved");
+    rivals.send(2);
+    let never = ["--checkpoint-interval", "1h"];
+    let all = rivals.sent.len() as i64;
+    let mut last = 0;
+    for _ in 0..3 {
+        let mut life = rivals.start("one", &never);
+        let is_next = |tick: &Published| tick.reflected() == all && tick.int("/epoch") > last;
+        last = rivals
+            .job
+            .ticks()
+            .until("a next life", is_next)
+            .int("/epoch");
+        life.signal("KILL");
+        let stderr = life.stderr();
+        assert!(!stderr.contains("standing by"), "{stderr}");
     }
 }
 

@@ -20,6 +20,7 @@ type Sketches = Arc<Mutex<BTreeMap<WindowId, Vec<u8>>>>;
 #[derive(Debug, Clone, Default)]
 pub struct MemoryStore {
     head: Option<(u64, StateDigest)>,
+    lives: Vec<u64>,
     partitions: Vec<(String, SavedPartition)>,
     ledger: Vec<u8>,
     rest: Vec<u8>,
@@ -71,6 +72,15 @@ impl Store for MemoryStore {
             stretches: self.stretches.iter().map(stretch).collect(),
             records: self.records.values().cloned().collect(),
         }))
+    }
+
+    fn lives(&mut self) -> Result<Vec<u64>, StoreError> {
+        Ok(self.lives.clone())
+    }
+
+    fn note_life(&mut self, epoch: u64) -> Result<(), StoreError> {
+        self.lives.push(epoch);
+        Ok(())
     }
 
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {

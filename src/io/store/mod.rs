@@ -47,6 +47,20 @@ pub trait Store: Send {
     /// When there is one that cannot be read.
     fn load(&mut self) -> Result<Option<Loaded>, StoreError>;
 
+    /// Epochs of the newest lives that began here, whether or not they ever saved anything.
+    ///
+    /// # Errors
+    ///
+    /// When they cannot be read.
+    fn lives(&mut self) -> Result<Vec<u64>, StoreError>;
+
+    /// Notes that a life of this epoch begins, for good when this returns.
+    ///
+    /// # Errors
+    ///
+    /// When it was not written.
+    fn note_life(&mut self, epoch: u64) -> Result<(), StoreError>;
+
     /// Writes a checkpoint, for good when this returns.
     ///
     /// # Errors

@@ -11,7 +11,7 @@ use super::super::publish::{ServicePublisher, Unpublished};
 use super::super::scout::Scout;
 use super::super::set_aside::SetAside;
 use super::super::stdout_sink::StdoutSink;
-use super::super::turn::{Ears, Turn};
+use super::super::turn::{Ears, Own, Turn};
 use super::super::watchdog::Watchdog;
 use super::super::web::Web;
 use super::state::{Saving, begin};
@@ -60,11 +60,11 @@ pub(super) fn parts(
 ) -> Result<Parts, Failure> {
     let connection = config.connection.clone();
     connection.check()?;
-    let (begun, store) = begin(config)?;
-    let epoch = clock.unix_ms().max(begun.epoch + 1);
+    let (begun, mut store) = begin(config)?;
+    let own = begin_life(begun.epoch, store.as_deref_mut(), &**clock)?;
+    let epoch = own.epoch;
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
-    let epochs = [epoch, begun.epoch];
-    let mut publisher = publisher(config, &connection, clock, &unpublished, epochs)?;
+    let mut publisher = publisher(config, &connection, clock, &unpublished, own)?;
     let is_watched = config.http.is_some() || supervisor.is_some();
     let board = is_watched.then(|| Arc::new(Board::new(about(config), Arc::clone(clock))));
     let web = web(config, board.as_ref(), store.as_deref(), clock)?;
@@ -122,6 +122,24 @@ pub(super) fn parts(
     })
 }
 
+/// An epoch after those of all lives that had this state, noted there before anything is said under it.
+fn begin_life(
+    saved_epoch: u64,
+    mut store: Option<&mut (dyn Store + 'static)>,
+    clock: &dyn Clock,
+) -> Result<Own, Failure> {
+    let mut lives = vec![saved_epoch];
+    if let Some(store) = &mut store {
+        lives.extend(store.lives()?);
+    }
+    let last = lives.iter().max().copied().unwrap_or_default();
+    let epoch = clock.unix_ms().max(last + 1);
+    if let Some(store) = store {
+        store.note_life(epoch)?;
+    }
+    Ok(Own { epoch, lives })
+}
+
 /// What the consumer loop does before each further round of a barrier.
 fn gate(
     output: &Unpublished,
@@ -171,13 +189,13 @@ fn publisher(
     connection: &Connection,
     clock: &Arc<dyn Clock>,
     unpublished: &Unpublished,
-    epochs: [u64; 2],
+    own: Own,
 ) -> Result<ServicePublisher, Failure> {
     let calendar = config.counting.rules.calendar.clone();
     Ok(ServicePublisher::new(
-        recorder(config, epochs[0]),
+        recorder(config, own.epoch),
         sink(config, connection, clock)?,
-        turn(config, connection, epochs, clock),
+        turn(config, connection, own, clock),
         Arc::clone(clock),
         unpublished.clone(),
         config.job.clone(),
@@ -222,12 +240,7 @@ fn sink(
     })
 }
 
-fn turn(
-    config: &RunConfig,
-    connection: &Connection,
-    epochs: [u64; 2],
-    clock: &Arc<dyn Clock>,
-) -> Turn {
+fn turn(config: &RunConfig, connection: &Connection, own: Own, clock: &Arc<dyn Clock>) -> Turn {
     let (OutputConfig::Topics { stats, .. }, Some(takeover_after_ms)) =
         (&config.output, config.takeover_after_ms)
     else {
@@ -239,5 +252,5 @@ fn turn(
     };
     let (job, leaves) = (config.job.clone(), config.exit_at_end);
     let clock = Arc::clone(clock);
-    Turn::new(ears, job, epochs, takeover_after_ms, leaves, clock)
+    Turn::new(ears, job, own, takeover_after_ms, leaves, clock)
 }

@@ -28,12 +28,26 @@ pub(super) enum Verdict {
     Nobody,
 }
 
+/// What is not another instance.
+#[derive(Debug, Clone, Default)]
+pub(in crate::run) struct Own {
+    /// This one.
+    pub(in crate::run) epoch: u64,
+    /// The lives before it that had its state.
+    pub(in crate::run) lives: Vec<u64>,
+}
+
+impl Own {
+    fn is(&self, epoch: u64) -> bool {
+        self.epoch == epoch || self.lives.contains(&epoch)
+    }
+}
+
 /// Another instance of the job, if there is one.
 #[derive(Debug)]
 pub(super) struct Rival {
     job: String,
-    /// This instance's, and of the life before it.
-    epochs: [u64; 2],
+    own: Own,
     silence_ms: u64,
     /// The newest tick of the job is another instance's, of this epoch, and not too old to matter.
     newest: Option<u64>,
@@ -45,10 +59,10 @@ pub(super) struct Rival {
 }
 
 impl Rival {
-    pub(super) fn new(job: String, epochs: [u64; 2], silence_ms: u64) -> Self {
+    pub(super) fn new(job: String, own: Own, silence_ms: u64) -> Self {
         Self {
             job,
-            epochs,
+            own,
             silence_ms,
             newest: None,
             is_heard: false,
@@ -85,7 +99,7 @@ impl Rival {
             return;
         };
         let is_old = age_ms.is_some_and(|age| age > self.silence_ms + CLOCKS_APART_MAX_MS);
-        let is_other = !self.epochs.contains(&epoch) && !tick.stopped && !is_old;
+        let is_other = !self.own.is(epoch) && !tick.stopped && !is_old;
         self.newest = is_other.then_some(epoch);
         if let Some(since_ms) = &mut self.silent_since_ms {
             *since_ms = now_ms;
@@ -134,7 +148,11 @@ mod tests {
     }
 
     fn rival() -> Rival {
-        Rival::new("job".to_owned(), [20, 10], SILENCE_MS)
+        let own = Own {
+            epoch: 20,
+            lives: vec![10],
+        };
+        Rival::new("job".to_owned(), own, SILENCE_MS)
     }
 
     #[test]

@@ -207,6 +207,17 @@ impl Store for SqliteStore {
         Ok(Some(read.loaded))
     }
 
+    fn lives(&mut self) -> Result<Vec<u64>, StoreError> {
+        let lives = self.lock.as_ref().map_or(Ok(Vec::new()), lock::lives);
+        lives.map_err(|error| unavailable(&self.path, &error))
+    }
+
+    fn note_life(&mut self, epoch: u64) -> Result<(), StoreError> {
+        let lock = self.lock.as_mut();
+        let noted = lock.map_or(Ok(()), |lock| lock::note_life(lock, epoch));
+        noted.map_err(|error| unavailable(&self.path, &error))
+    }
+
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         self.write(commit)
             .map_err(|error| trouble(&self.path, &error))
