@@ -73,7 +73,10 @@ mod tests {
 
     #[test]
     fn every_line_has_a_name_and_every_name_a_line() {
-        let source = include_str!("happenings.rs");
+        let source = concat!(
+            include_str!("happenings.rs"),
+            include_str!("happenings/turns.rs")
+        );
         let count = |text: &str| source.matches(text).count();
         let lines: usize = ["info!(", "warn!(", "error!("].map(count).iter().sum();
         let named = count("name: \"");
