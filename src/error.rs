@@ -26,6 +26,9 @@ pub enum Failure {
     /// Frames were gone before they were read. Exit code 76.
     #[error("{0}")]
     Gap(String),
+    /// Brokers that do not let us in, or cannot be trusted. Exit code 77.
+    #[error("{0}")]
+    Refused(String),
     /// A state that is damaged, or not one for this run. Exit code 78.
     #[error("{0}")]
     State(String),
@@ -57,6 +60,7 @@ impl Failure {
             Self::Output(_) => 74,
             Self::Taken(_) => 75,
             Self::Gap(_) => 76,
+            Self::Refused(_) => 77,
             Self::State(_) => 78,
             Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
         })

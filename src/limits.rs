@@ -7,6 +7,15 @@ pub const MAX_FRAME_DEPTH: usize = 1_024;
 /// Decode buffers that grew past this for one huge frame are given back after it, in bytes.
 pub const KEPT_SCRATCH_BYTES: usize = 1 << 20;
 
+/// Steps for which brokers that did not answer are asked why, and the length of one, in milliseconds.
+pub const REFUSAL_LOOK_STEPS: usize = 8;
+/// See [`REFUSAL_LOOK_STEPS`].
+pub const REFUSAL_STEP_MS: u64 = 400;
+/// Longest wait for the answer of a port that is asked what it speaks, in milliseconds.
+pub const REFUSAL_TOUCH_MS: u64 = 2_000;
+/// Lines of the client library that are listened to meanwhile.
+pub const REFUSAL_REASONS_MAX: usize = 100;
+
 /// Largest file of options, of properties or of one secret, in bytes.
 pub const CONFIG_FILE_MAX_BYTES: u64 = 1 << 20;
 

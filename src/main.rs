@@ -7,10 +7,13 @@ use std::sync::Arc;
 use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use headcount::cli::{Command, one_sentence};
 use headcount::config::file::{Origins, Refused, parse};
+use headcount::config::properties::secret_from;
 use headcount::config::{CountConfig, DemoConfig, ReplayConfig, RunConfig, TopConfig};
 use headcount::error::Failure;
 use headcount::io::clock::{Clock, SystemClock};
+use headcount::io::process::blank_arguments;
 use headcount::io::supervisor::Supervisor;
+use headcount::observe::happenings::caution;
 use headcount::{generate, observe, run};
 
 #[global_allocator]
@@ -38,6 +41,13 @@ fn main() -> ExitCode {
         }
     };
     observe::init(typed.cli.log_format);
+    // Whoever may list the processes of this machine need not read it for longer than it takes to get here.
+    if blank_arguments(secret_from).is_ok_and(|blanked| blanked > 0) {
+        caution(
+            "a secret stood on the command line, where others could read it until now: give it by -X @FILE, -X NAME.file=FILE, \
+             the environment or the configuration file",
+        );
+    }
     let done = dispatch(typed.cli.command, &typed.origins);
     match done.map_err(|failure| typed.origins.locate(failure)) {
         Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
@@ -98,7 +108,7 @@ fn supervisor() -> Option<Supervisor> {
     found.unwrap_or_else(|error| {
         let what =
             format!("NOTIFY_SOCKET names a service manager that cannot be told anything: {error}");
-        observe::happenings::caution(&what);
+        caution(&what);
         None
     })
 }

@@ -80,10 +80,7 @@ impl Counting {
         ]);
         let mut service = Service::spawn(run);
         service.stderr_line("\"reading\"", SOON);
-        let connection = Connection {
-            brokers: stage.address.clone(),
-            properties: Vec::new(),
-        };
+        let connection = Connection::new(stage.address.clone(), Vec::new());
         let tail = Tail {
             ticks: 1_000_000,
             windows: 0,

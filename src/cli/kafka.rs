@@ -20,8 +20,9 @@ pub struct KafkaArgs {
     )]
     pub broker: Option<String>,
 
-    /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL (repeatable); in the
-    /// environment HEADCOUNT_X_ and its name with _ for each dot, such as HEADCOUNT_X_SECURITY_PROTOCOL
+    /// A property for the Kafka client (librdkafka), such as security.protocol=SASL_SSL, or @FILE for a file with one a line
+    /// (repeatable); in the environment HEADCOUNT_X_ and its name with _ for each dot. Behind a name, .file (_FILE) takes the
+    /// value from a file: sasl.password.file=/run/secrets/kafka
     #[arg(short = 'X', long = "property", value_name = "KEY=VALUE")]
     pub properties: Vec<String>,
 }

@@ -39,6 +39,7 @@ Exit codes:
   74   an output or state that cannot be written; frames that the topic refused (replay)
   75   another instance has the state (run, count, merge, state export)
   76   frames or files are gone that were not read (run, count; without --on-gap continue)
+  77   brokers that refuse the user, password or certificate, or whose certificate cannot be trusted
   78   a state that cannot be used: damaged, or of another job, topic, zone or precision
   130  cut short by SIGINT or SIGTERM (replay); left at once by a second one
 

@@ -100,11 +100,11 @@ impl DemoConfig {
     #[must_use]
     pub fn service(&self, brokers: &str) -> RunConfig {
         RunConfig {
-            connection: Connection {
-                brokers: brokers.to_owned(),
-                // The mock cluster answers a fetch that found nothing when its time is over, whatever comes meanwhile.
-                properties: vec![("fetch.wait.max.ms".to_owned(), "10".to_owned())],
-            },
+            // The mock cluster answers a fetch that found nothing when its time is over, whatever comes meanwhile.
+            connection: Connection::new(
+                brokers.to_owned(),
+                vec![("fetch.wait.max.ms".to_owned(), "10".to_owned())],
+            ),
             topics: vec![self.topic.clone()],
             output: OutputConfig::Topics {
                 stats: self.stats.clone(),

@@ -71,13 +71,11 @@ pub(super) fn connection(
     env: &impl Fn(&str) -> Option<String>,
 ) -> Result<Connection, Failure> {
     let list = choose(args.broker.as_deref(), env, "broker", "localhost:9092");
-    Ok(Connection {
-        brokers: brokers(&list)?,
-        properties: properties(&args.properties)?
-            .into_iter()
-            .map(|property| Ok((property.key.clone(), property.value()?)))
-            .collect::<Result<_, Failure>>()?,
-    })
+    let properties = properties(&args.properties)?
+        .into_iter()
+        .map(|property| Ok((property.key.clone(), property.value()?)));
+    let properties = properties.collect::<Result<_, Failure>>()?;
+    Ok(Connection::new(brokers(&list)?, properties))
 }
 
 /// What was given to an option, else its alias in the environment unless it is empty, else the default.

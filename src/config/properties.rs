@@ -91,6 +91,19 @@ pub fn is_secret(key: &str) -> bool {
     words.any(is_word) || key == "sasl.oauthbearer.config"
 }
 
+/// Where the value begins in an argument of the command line that sets a secret, in bytes.
+#[must_use]
+pub fn secret_from(argument: &[u8]) -> Option<usize> {
+    let text = std::str::from_utf8(argument).ok()?;
+    let flags = ["--property=", "-X=", "-X"];
+    let property = flags
+        .iter()
+        .find_map(|flag| text.strip_prefix(flag))
+        .unwrap_or(text);
+    let (key, value) = property.split_once('=')?;
+    (is_secret(key.trim()) && !key.trim().ends_with(IN_FILE)).then(|| text.len() - value.len())
+}
+
 /// The properties given as `KEY=VALUE` or `@FILE`, each name once: the last one wins, and what it wins over is not looked at.
 ///
 /// # Errors
@@ -161,4 +174,29 @@ fn property(text: &str, listed_in: Option<(PathBuf, usize)>) -> Result<Property,
         },
         listed_in,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_found_in_arguments_however_they_are_given() {
+        for (argument, expected) in [
+            ("sasl.password=hunter2", Some("hunter2")),
+            ("-Xsasl.password=a=b", Some("a=b")),
+            ("--property=ssl.key.password=x", Some("x")),
+            ("topic.sasl.oauthbearer.client.secret = y", Some(" y")),
+            ("ssl.key.pem=-----BEGIN", Some("-----BEGIN")),
+            ("sasl.password.file=/run/secrets/p", None),
+            ("sasl.username=u", None),
+            ("ssl.ca.location=/etc/ssl/password=x", None),
+            ("@password", None),
+            ("--topic=password", None),
+            ("-X", None),
+        ] {
+            let found = secret_from(argument.as_bytes()).map(|from| &argument[from..]);
+            assert_eq!(found, expected, "{argument}");
+        }
+    }
 }

@@ -1,16 +1,19 @@
 //! What consumer and producer share: the client library's configuration, and its voice in our log.
 
+mod refusal;
 mod revival;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use rdkafka::ClientContext;
 use rdkafka::config::{ClientConfig, RDKafkaLogLevel};
 use rdkafka::consumer::ConsumerContext;
 use rdkafka::error::KafkaError;
-use rdkafka::types::RDKafkaErrorCode;
+use rdkafka::types::{RDKafkaConfRes, RDKafkaErrorCode};
 
+use self::refusal::Reception;
 pub use self::revival::{Revival, revive};
 use crate::error::Failure;
 use crate::observe::happenings::{caution, detail};
@@ -22,6 +25,8 @@ pub struct Connection {
     pub brokers: String,
     /// Properties of the user's own, applied last.
     pub properties: Vec<(String, String)>,
+    /// Answers of brokers that were taken note of since the start, by all clients of them.
+    answers: Arc<AtomicU64>,
 }
 
 /// Without the properties' values: some are passwords.
@@ -39,14 +44,77 @@ impl fmt::Debug for Connection {
     }
 }
 
-/// Whether the client library has a property of this name.
+/// Whether the client library has a property of this name, be it one that it was built without.
 #[must_use]
 pub fn knows(key: &str) -> bool {
-    let config = ClientConfig::new().create_native_config();
-    config.is_ok_and(|config| config.get(key).is_ok())
+    let tried = ClientConfig::new().set(key, "1").create_native_config();
+    !matches!(
+        tried,
+        Err(KafkaError::ClientConfig(
+            RDKafkaConfRes::RD_KAFKA_CONF_UNKNOWN,
+            ..
+        ))
+    )
 }
 
 impl Connection {
+    /// How to reach brokers, with properties of the user's own.
+    #[must_use]
+    pub fn new(brokers: String, properties: Vec<(String, String)>) -> Self {
+        Self {
+            brokers,
+            properties,
+            answers: Arc::default(),
+        }
+    }
+
+    /// What a client of these brokers says.
+    #[must_use]
+    pub fn voice(&self) -> Voice {
+        Voice {
+            brokers_down: AtomicBool::new(false),
+            answers: Arc::clone(&self.answers),
+        }
+    }
+
+    /// Takes note that a broker has answered.
+    pub fn note_answer(&self) {
+        self.answers.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Answers that were taken note of.
+    #[must_use]
+    pub fn answers(&self) -> u64 {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Why brokers that did not answer do not let us in, if it is that: one sentence with what to do. Blocks for some seconds.
+    #[must_use]
+    pub fn refusal(&self) -> Option<String> {
+        match refusal::find(self.configure(&[])) {
+            Reception::Answered => {
+                self.note_answer();
+                None
+            }
+            Reception::Refused(why) => Some(why),
+            Reception::Silent => None,
+        }
+    }
+
+    /// The same, as the end of a program that has not heard of a broker yet. One that has goes on trying: users and
+    /// certificates are changed while a service runs, and then brought in order again.
+    ///
+    /// # Errors
+    ///
+    /// That sentence.
+    pub fn check_refusal(&self) -> Result<(), Failure> {
+        if self.answers() > 0 {
+            return Ok(());
+        }
+        self.refusal()
+            .map_or(Ok(()), |why| Err(Failure::Refused(why)))
+    }
+
     /// A client configuration with these defaults under the user's own properties.
     #[must_use]
     pub fn configure(&self, defaults: &[(&str, &str)]) -> ClientConfig {
@@ -89,9 +157,10 @@ impl Connection {
 }
 
 /// Passes the client library's warnings on, and remembers whether the brokers are out of reach.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Voice {
     brokers_down: AtomicBool,
+    answers: Arc<AtomicU64>,
 }
 
 impl Voice {
@@ -127,6 +196,9 @@ impl ClientContext for Voice {
                 // Not an error: the consumer is told of it as an event.
                 | RDKafkaErrorCode::PartitionEOF,
             ) => {}
+            // Until a broker answers, whoever asks for it says in one sentence why none does.
+            Some(RDKafkaErrorCode::Authentication | RDKafkaErrorCode::SSL)
+                if self.answers.load(Ordering::Relaxed) == 0 => {}
             _ => caution(&format!("Kafka client: {reason}")),
         }
     }

@@ -224,7 +224,7 @@ fn client(connection: &Connection) -> Result<BaseConsumer<Voice>, Failure> {
         ("topic.metadata.refresh.interval.ms", "2000"),
     ]);
     config
-        .create_with_context(Voice::default())
+        .create_with_context(connection.voice())
         .map_err(refused)
 }
 

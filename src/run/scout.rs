@@ -12,8 +12,16 @@ use crate::io::source::kafka::{Surveyed, Surveyor};
 use crate::limits::{BACKOFF_MAX_MS, BACKOFF_MIN_MS};
 use crate::observe::happenings::caution;
 
-/// What the brokers say, or one sentence about what is out of reach (then the scout goes on trying).
-pub(super) type Survey = Result<Vec<Surveyed>, String>;
+/// What the brokers say, or why they say nothing; the scout goes on trying.
+pub(super) type Survey = Result<Vec<Surveyed>, Unreached>;
+
+/// Why the brokers say nothing, in one sentence.
+pub(super) enum Unreached {
+    /// Something is out of reach.
+    Away(String),
+    /// They do not let us in; `ever` is whether they have before.
+    Refused { why: String, ever: bool },
+}
 
 pub(super) struct Scout {
     ask: Sender<()>,
@@ -90,7 +98,7 @@ impl Errand {
         while asked.recv().is_ok() {
             let mut backoff_ms = BACKOFF_MIN_MS;
             loop {
-                let survey = self.prepare().and_then(|()| self.surveyor.survey());
+                let survey = self.survey();
                 let done = survey.is_ok();
                 let sent = if done {
                     report.send(survey).is_ok()
@@ -111,6 +119,21 @@ impl Errand {
                 backoff_ms = (backoff_ms * 2).min(BACKOFF_MAX_MS);
             }
         }
+    }
+
+    fn survey(&mut self) -> Survey {
+        let before = self.connection.answers();
+        let surveyed = self.prepare().and_then(|()| self.surveyor.survey());
+        surveyed.map_err(|why| {
+            if self.connection.answers() > before {
+                return Unreached::Away(why);
+            }
+            let ever = before > 0;
+            match self.connection.refusal() {
+                Some(why) => Unreached::Refused { why, ever },
+                None => Unreached::Away(why),
+            }
+        })
     }
 
     fn prepare(&mut self) -> Result<(), String> {

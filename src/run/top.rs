@@ -33,6 +33,7 @@ pub fn run(config: &TopConfig, stop: &Stop) -> Result<(), Failure> {
     if let Some(max_age_ms) = config.once {
         return once(config, max_age_ms, &*clock, stop);
     }
+    config.connection.check_refusal()?;
     // Lines that were written while nobody looked are nobody's concern; a screen shows what led here.
     let tail = match config.view {
         // Behind the last tick there is the end of its transaction.
@@ -96,6 +97,7 @@ fn once(
         )));
     }
     let Some((tick, at_ms)) = newest else {
+        config.connection.check_refusal()?;
         let why = match (records, jobs.is_empty()) {
             (0, _) => reader.diagnose().to_owned(),
             (_, true) => "none of its last records is one; is it the output topic?".to_owned(),

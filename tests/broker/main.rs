@@ -21,6 +21,7 @@ mod reading;
 mod real;
 mod replay;
 mod rivals;
+mod secure;
 mod time;
 mod top;
 mod units;

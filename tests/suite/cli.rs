@@ -15,6 +15,7 @@ mod old_states;
 mod outputs;
 mod papers;
 mod replay;
+mod secrets;
 mod state;
 mod terminal;
 mod time;

@@ -30,18 +30,23 @@ struct Session {
 impl Broker {
     /// A broker of its own for one test; `None`, after [`skip`], where none can run. Dropping it deletes its data.
     pub fn start(name: &str) -> Option<Broker> {
-        can_run_or_skip().then(|| Broker::launch(name))
+        can_run_or_skip().then(|| Broker::launch(name, None))
+    }
+
+    /// The same with properties of its own, in a file as `scripts/kafka --properties` wants it.
+    pub fn start_with(name: &str, properties: &Path) -> Option<Broker> {
+        can_run_or_skip().then(|| Broker::launch(name, Some(properties)))
     }
 
     /// The broker that all tests of this program share, each with topics of its own: none of them may stop it.
     pub fn shared() -> Option<&'static Broker> {
         static SHARED: OnceLock<Broker> = OnceLock::new();
-        can_run_or_skip().then(|| SHARED.get_or_init(|| Broker::launch("shared")))
+        can_run_or_skip().then(|| SHARED.get_or_init(|| Broker::launch("shared", None)))
     }
 
-    fn launch(name: &str) -> Broker {
+    fn launch(name: &str, properties: Option<&Path>) -> Broker {
         let instance = format!("test-{name}-{}", std::process::id());
-        let session = Session::open(&instance);
+        let session = Session::open(&instance, properties);
         let mut broker = Broker {
             address: String::new(),
             instance,
@@ -58,9 +63,27 @@ impl Broker {
 
     /// Its process, while it runs.
     pub fn process(&self) -> Option<u32> {
+        self.file("pid")?.trim().parse().ok()
+    }
+
+    /// `127.0.0.1:` and one of its ports, from 1: the third and fourth are for the listeners of its own properties.
+    pub fn other_address(&self, number: usize) -> String {
+        let ports = self.file("ports").expect("it has been started");
+        let port = ports.split_whitespace().nth(number - 1);
+        format!("127.0.0.1:{}", port.expect("four ports"))
+    }
+
+    /// Runs one of Kafka's own tools, by its Java class; panics if that fails.
+    pub fn tool(&self, class: &str, args: &[&str]) {
+        let output = script().args(["tool", class]).args(args).output();
+        let output = output.expect("scripts/kafka can be run");
+        assert!(output.status.success(), "{class} {args:?}: {output:?}");
+    }
+
+    fn file(&self, name: &str) -> Option<String> {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let file = root.join("target/kafka").join(&self.instance).join("pid");
-        std::fs::read_to_string(file).ok()?.trim().parse().ok()
+        let file = root.join("target/kafka").join(&self.instance).join(name);
+        std::fs::read_to_string(file).ok()
     }
 
     /// SIGTERM, and waits for the end. Data and address remain.
@@ -132,9 +155,13 @@ impl Drop for Broker {
 }
 
 impl Session {
-    fn open(instance: &str) -> Session {
-        let mut child = script()
-            .args(["session", "--name", instance])
+    fn open(instance: &str, properties: Option<&Path>) -> Session {
+        let mut command = script();
+        command.args(["session", "--name", instance]);
+        if let Some(properties) = properties {
+            command.arg("--properties").arg(properties);
+        }
+        let mut child = command
             // ^C at the terminal must reach the test program alone: the session has to survive it and clean up.
             .process_group(0)
             .stdin(Stdio::piped())

@@ -10,6 +10,7 @@
 
 pub mod broker;
 pub mod browser;
+pub mod certificates;
 pub mod http;
 pub mod kafka;
 pub mod process;

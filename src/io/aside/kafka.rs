@@ -22,7 +22,6 @@ use crate::limits::{
     MAX_FRAME_BYTES,
 };
 
-#[derive(Default)]
 struct Answers {
     voice: Voice,
     /// Frames and bytes that were handed over and not answered for.
@@ -104,7 +103,13 @@ impl KafkaAside {
             ("reconnect.backoff.max.ms", "2000"),
         ]);
         let producer = config
-            .create_with_context(Answers::default())
+            .create_with_context(Answers {
+                voice: connection.voice(),
+                frames: AtomicU64::new(0),
+                bytes: AtomicU64::new(0),
+                answered: AtomicU64::new(0),
+                refused: Mutex::default(),
+            })
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,

@@ -96,10 +96,7 @@ mod tests {
 
     fn revival() -> (Revival, Arc<ManualClock>) {
         let clock = Arc::new(ManualClock::default());
-        let connection = Connection {
-            brokers: "a:1".to_owned(),
-            properties: Vec::new(),
-        };
+        let connection = Connection::new("a:1".to_owned(), Vec::new());
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         (Revival::new(&connection, as_clock), clock)
     }
@@ -137,7 +134,7 @@ mod tests {
             // Nothing listens on port 1.
             .set("bootstrap.servers", "127.0.0.1:1")
             .set("group.id", "test")
-            .create_with_context(Voice::default())
+            .create_with_context(Connection::new(String::new(), Vec::new()).voice())
             .expect("a valid configuration");
         let ask = |ms| consumer.fetch_metadata(Some("users"), Duration::from_millis(ms));
         assert!(ask(300).is_err());

@@ -49,6 +49,7 @@ pub struct Surveyed {
 
 /// Asks the brokers about topics. May block, so it has a thread of its own; shares the source's clients.
 pub struct Surveyor {
+    connection: Connection,
     topics: Vec<String>,
     clients: Vec<Arc<Client>>,
     revivals: Vec<Revival>,
@@ -123,6 +124,7 @@ impl Surveyor {
         let metadata = client
             .fetch_metadata(Some(name), timeout)
             .map_err(|error| format!("the brokers do not answer ({})", code(&error)))?;
+        self.connection.note_answer();
         let described = metadata.topics().iter().find(|t| t.name() == name);
         let described =
             described.ok_or_else(|| format!("topic '{name}' is not known to the brokers"))?;
@@ -285,7 +287,7 @@ impl KafkaSource {
             |error: KafkaError| Failure::Usage(format!("the Kafka client refuses: {error}"));
         let clients: Vec<Arc<Client>> = topics
             .iter()
-            .map(|_| config.create_with_context(Voice::default()).map(Arc::new))
+            .map(|_| config.create_with_context(connection.voice()).map(Arc::new))
             .collect::<Result<_, _>>()
             .map_err(refused)?;
         let source = Self {
@@ -300,6 +302,7 @@ impl KafkaSource {
         let revival = |_: &String| Revival::new(connection, Arc::clone(clock));
         let revivals = topics.iter().map(revival).collect();
         let surveyor = Surveyor {
+            connection: connection.clone(),
             topics: topics.to_vec(),
             clients,
             revivals,

@@ -135,7 +135,7 @@ impl KafkaTarget {
             ("reconnect.backoff.max.ms", "2000"),
         ]);
         let answers = Answers {
-            voice: Voice::default(),
+            voice: connection.voice(),
             topic: topic.to_owned(),
             delivered: Mutex::new(Vec::new()),
         };

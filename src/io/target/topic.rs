@@ -61,7 +61,7 @@ impl Topic {
                 ("isolation.level", "read_uncommitted"),
                 ("reconnect.backoff.max.ms", "2000"),
             ])
-            .create_with_context(Voice::default())
+            .create_with_context(connection.voice())
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             connection: connection.clone(),
@@ -78,7 +78,10 @@ impl Topic {
     pub fn look(&self, wait: Duration) -> Result<Known, Failure> {
         let name = &self.name;
         let metadata = match self.client.fetch_metadata(Some(name), wait) {
-            Ok(metadata) => metadata,
+            Ok(metadata) => {
+                self.connection.note_answer();
+                metadata
+            }
             Err(_) => {
                 return Ok(Known::Unknown(format!(
                     "no broker answers at {}",
@@ -222,7 +225,7 @@ impl Topic {
     fn admin(&self) -> Result<AdminClient<Voice>, Failure> {
         self.connection
             .configure(&[])
-            .create_with_context(Voice::default())
+            .create_with_context(self.connection.voice())
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))
     }
 }

@@ -203,10 +203,7 @@ fn has_ended(ended: &Receiver<()>) -> bool {
 }
 
 fn viewing(config: &DemoConfig, brokers: &str, clock: Arc<dyn Clock>) -> Result<Viewing, Failure> {
-    let connection = Connection {
-        brokers: brokers.to_owned(),
-        properties: Vec::new(),
-    };
+    let connection = Connection::new(brokers.to_owned(), Vec::new());
     let (stats, windows) = config.output_topics();
     let tail = Tail {
         ticks: VIEW_TAIL_RECORDS,

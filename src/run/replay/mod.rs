@@ -131,7 +131,10 @@ fn find_topic(
                 is_created = true;
                 continue;
             }
-            Known::Unknown(why) => why,
+            Known::Unknown(why) => {
+                config.connection.check_refusal()?;
+                why
+            }
         };
         if stop.load(Ordering::Relaxed) {
             return Ok(None);

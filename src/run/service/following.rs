@@ -1,7 +1,7 @@
 //! What the brokers say of the partitions: which there are, what is gone from them, what is left to read, and whether
 //! they are idle.
 
-use super::super::scout::WhenAsked;
+use super::super::scout::{Unreached, WhenAsked};
 use super::super::skew::Standing;
 use super::Run;
 use crate::error::Failure;
@@ -33,12 +33,24 @@ impl Run<'_> {
         }
         match self.scout.take() {
             None => Ok(()),
-            Some((Err(why), _)) => {
+            // Waiting does not change a wrong password; but where it was right once, it may be again.
+            Some((Err(Unreached::Refused { why, ever: false }), _)) => Err(Failure::Refused(why)),
+            Some((Err(Unreached::Refused { why, ever: true }), _)) => {
+                self.driver.intake.lag = None;
+                // Said even if nothing more than silence was noticed before.
+                if !std::mem::replace(&mut self.is_refused, true) {
+                    self.is_unreachable = false;
+                }
+                self.lose_touch(&why);
+                Ok(())
+            }
+            Some((Err(Unreached::Away(why)), _)) => {
                 self.driver.intake.lag = None;
                 self.lose_touch(&why);
                 Ok(())
             }
             Some((Ok(partitions), asked)) => {
+                self.is_refused = false;
                 if std::mem::take(&mut self.is_unreachable) {
                     ReachedAgain.emit();
                     // What the brokers had to say meanwhile is heard only now.

@@ -97,6 +97,7 @@ pub fn run(
         next_survey_ms: 0,
         surveyed_ms: 0,
         is_unreachable: false,
+        is_refused: false,
         is_behind: false,
         aside_full_since_ms: None,
         told_aside: false,
@@ -154,6 +155,8 @@ struct Run<'a> {
     /// When the last survey was asked for.
     surveyed_ms: u64,
     is_unreachable: bool,
+    /// Whether it was said that the brokers do not let us in any more.
+    is_refused: bool,
     is_behind: bool,
     /// Since when a topic for uncounted frames has had no room.
     aside_full_since_ms: Option<u64>,

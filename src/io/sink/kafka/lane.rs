@@ -21,7 +21,6 @@ use crate::io::sink::{Delivery, Full, Lost};
 use crate::limits::{TRANSACTION_END_MAX_MS, TRANSACTION_MAX_MS, TRANSACTION_STEP_MS};
 
 /// Collects acknowledgements, which the client library hands over while it is polled.
-#[derive(Default)]
 struct Acknowledgements {
     voice: Voice,
     // A plain mutex: only the polling thread ever takes it, so it is never waited for.
@@ -142,7 +141,10 @@ impl Lane {
                 .set("transaction.timeout.ms", TRANSACTION_MAX_MS.to_string());
         }
         let producer = config
-            .create_with_context(Acknowledgements::default())
+            .create_with_context(Acknowledgements {
+                voice: connection.voice(),
+                delivered: Mutex::default(),
+            })
             .map_err(|error| Failure::Usage(format!("the Kafka client refuses: {error}")))?;
         Ok(Self {
             producer,

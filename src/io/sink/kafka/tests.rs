@@ -26,10 +26,7 @@ impl World {
         for topic in ["stats", "windows"] {
             cluster.create_topic(topic, 1, 1).expect("a topic");
         }
-        let connection = Connection {
-            brokers: cluster.bootstrap_servers(),
-            properties: Vec::new(),
-        };
+        let connection = Connection::new(cluster.bootstrap_servers(), Vec::new());
         let clock = Arc::new(ManualClock::default());
         let as_clock: Arc<dyn Clock> = Arc::clone(&clock) as _;
         let sink = KafkaSink::new(&connection, "stats", "windows", Some("job"), &as_clock);

@@ -27,13 +27,14 @@ pub struct TopicPlan {
 pub fn create_topics(connection: &Connection, wanted: &[TopicPlan]) -> Result<Vec<String>, String> {
     let admin: AdminClient<Voice> = connection
         .configure(&[])
-        .create_with_context(Voice::default())
+        .create_with_context(connection.voice())
         .map_err(|error| error.to_string())?;
     let timeout = Duration::from_millis(SURVEY_TIMEOUT_MS);
     let known = admin
         .inner()
         .fetch_metadata(None, timeout)
         .map_err(|error| format!("the brokers do not answer ({error})"))?;
+    connection.note_answer();
     let missing = wanted.iter().filter(|plan| {
         let topics = known.topics();
         !topics.iter().any(|topic| topic.name() == plan.name)
