@@ -50,7 +50,13 @@ impl Failure {
     /// The exit code, from `sysexits.h` where there is one.
     #[must_use]
     pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+        ExitCode::from(self.code())
+    }
+
+    /// The same as a number.
+    #[must_use]
+    pub fn code(&self) -> u8 {
+        match self {
             Self::ReaderGone => 0,
             Self::Usage(_) => 2,
             Self::Data(_) => 65,
@@ -63,7 +69,7 @@ impl Failure {
             Self::Refused(_) => 77,
             Self::State(_) => 78,
             Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
-        })
+        }
     }
 
     /// A failed write to an output.

@@ -15,6 +15,7 @@ use headcount::io::process::blank_arguments;
 use headcount::io::supervisor::Supervisor;
 use headcount::observe::happenings::caution;
 use headcount::{generate, observe, run};
+use signal_hook::low_level::exit;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -48,14 +49,21 @@ fn main() -> ExitCode {
              the environment or the configuration file",
         );
     }
+    let has_clients = typed.cli.command.has_clients();
     let done = dispatch(typed.cli.command, &typed.origins);
-    match done.map_err(|failure| typed.origins.locate(failure)) {
-        Ok(()) | Err(Failure::ReaderGone) => ExitCode::SUCCESS,
+    let code = match done.map_err(|failure| typed.origins.locate(failure)) {
+        Ok(()) | Err(Failure::ReaderGone) => 0,
         Err(failure) => {
             eprintln!("headcount: {failure}");
-            failure.exit_code()
+            failure.code()
         }
+    };
+    // Nobody waits for the threads of Kafka clients, so the process must end without the handlers that C libraries have
+    // for that: OpenSSL's takes away what these threads are using. Their lines of output are all written by now.
+    if has_clients {
+        exit(code.into());
     }
+    ExitCode::from(code)
 }
 
 fn dispatch(command: Command, origins: &Origins) -> Result<(), Failure> {
