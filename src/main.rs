@@ -1,6 +1,6 @@
 //! Arguments, run, exit code.
 
-use std::io;
+use std::io::{self, Write};
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -59,8 +59,9 @@ fn main() -> ExitCode {
         }
     };
     // Nobody waits for the threads of Kafka clients, so the process must end without the handlers that C libraries have
-    // for that: OpenSSL's takes away what these threads are using. Their lines of output are all written by now.
+    // for that: OpenSSL's takes away what these threads are using.
     if has_clients {
+        let _ = io::stdout().flush();
         exit(code.into());
     }
     ExitCode::from(code)
