@@ -1,7 +1,5 @@
 //! How a run can fail: the kind decides the exit code, the text is one sentence that says what to do.
 
-use std::process::ExitCode;
-
 /// Why the program ends without having done its work. The text is for the operator.
 #[derive(Debug, thiserror::Error, Clone, PartialEq, Eq)]
 pub enum Failure {
@@ -49,8 +47,8 @@ pub const EXIT_SECOND_SIGNAL: i32 = 130;
 impl Failure {
     /// The exit code, from `sysexits.h` where there is one.
     #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        ExitCode::from(match self {
+    pub fn exit_code(&self) -> u8 {
+        match self {
             Self::ReaderGone => 0,
             Self::Usage(_) => 2,
             Self::Data(_) => 65,
@@ -63,7 +61,7 @@ impl Failure {
             Self::Refused(_) => 77,
             Self::State(_) => 78,
             Self::Interrupted(_) => EXIT_SECOND_SIGNAL as u8,
-        })
+        }
     }
 
     /// A failed write to an output.

@@ -122,6 +122,15 @@ pub enum Command {
 }
 
 impl Command {
+    /// Whether it runs clients of brokers.
+    #[must_use]
+    pub fn has_clients(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_) | Self::Replay(_) | Self::Top(_) | Self::Demo(_)
+        )
+    }
+
     /// How it reaches brokers, if it does.
     pub fn kafka_mut(&mut self) -> Option<&mut kafka::KafkaArgs> {
         match self {

@@ -125,6 +125,8 @@ impl Connection {
         for (key, value) in defaults {
             config.set(*key, *value);
         }
+        // From the first line on: the wrapper sets it only once the client is there.
+        config.set("log_level", "4");
         for (key, value) in &self.properties {
             config.set(key, value);
         }

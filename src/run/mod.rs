@@ -1,5 +1,6 @@
 //! The wiring: the only threads and channels. What they carry is decided in `engine`, where it goes in `io`.
 
+pub mod command;
 pub mod count;
 pub mod demo;
 pub mod driver;
