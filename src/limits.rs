@@ -375,6 +375,13 @@ pub const COPY_EVERY_MS: u64 = 3_600_000;
 pub const STATE_BUSY_MS: u64 = 10_000;
 /// Pages of the state that a connection keeps in memory, in KiB.
 pub const STATE_CACHE_KIB: i64 = 4_096;
+/// The same of the one that writes, which has to read what it replaces.
+pub const STATE_WRITER_CACHE_KIB: i64 = 16_384;
+/// Checkpoints after which what is in the state's journal is moved to where it belongs. That takes as long as writing one
+/// did, and they replace mostly the same pages: some 2,500 of 4 KiB in a busy second.
+pub const STATE_JOURNAL_COMMITS: u32 = 4;
+/// Pages in the journal from which a checkpoint does not wait for that.
+pub const STATE_JOURNAL_PAGES: i64 = 16_384;
 /// Longest canonical bytes of a sketch: every page as registers, at the greatest precision.
 pub const CANONICAL_SKETCH_MAX_BYTES: usize = (1 << PRECISION_MAX) + PAGES;
 /// Longest that a source may keep with a partition's offset to find it again, in bytes.

@@ -7,6 +7,7 @@ mod demo;
 pub mod file;
 mod http;
 mod kafka;
+mod nearest;
 pub mod properties;
 mod replay;
 mod run;

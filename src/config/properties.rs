@@ -8,11 +8,60 @@ use std::path::{Path, PathBuf};
 
 use super::file::text_of;
 use super::kafka::REFUSED_PROPERTIES;
+use super::nearest::nearest;
 use crate::error::Failure;
 use crate::io::kafka_client::knows;
 
 /// What stands behind the name of a property whose value is in a file.
 const IN_FILE: &str = ".file";
+
+/// Properties that are often set, for whoever mistypes one. Source: librdkafka's CONFIGURATION.md.
+const OFTEN_SET: [&str; 44] = [
+    "acks",
+    "api.version.request",
+    "batch.size",
+    "broker.address.family",
+    "check.crcs",
+    "client.rack",
+    "compression.codec",
+    "compression.level",
+    "compression.type",
+    "debug",
+    "fetch.max.bytes",
+    "fetch.message.max.bytes",
+    "fetch.min.bytes",
+    "fetch.queue.backoff.ms",
+    "fetch.wait.max.ms",
+    "linger.ms",
+    "max.partition.fetch.bytes",
+    "message.max.bytes",
+    "metadata.max.age.ms",
+    "queued.max.messages.kbytes",
+    "queued.min.messages",
+    "receive.message.max.bytes",
+    "reconnect.backoff.max.ms",
+    "reconnect.backoff.ms",
+    "sasl.kerberos.keytab",
+    "sasl.kerberos.principal",
+    "sasl.kerberos.service.name",
+    "sasl.mechanism",
+    "sasl.mechanisms",
+    "sasl.oauthbearer.config",
+    "sasl.password",
+    "sasl.username",
+    "security.protocol",
+    "session.timeout.ms",
+    "socket.keepalive.enable",
+    "socket.timeout.ms",
+    "ssl.ca.location",
+    "ssl.certificate.location",
+    "ssl.cipher.suites",
+    "ssl.endpoint.identification.algorithm",
+    "ssl.key.location",
+    "ssl.key.password",
+    "ssl.keystore.location",
+    "ssl.keystore.password",
+];
 
 /// A property that was given.
 #[derive(Debug, Clone)]
@@ -165,6 +214,15 @@ fn property(text: &str, listed_in: Option<(PathBuf, usize)>) -> Result<Property,
             "-X {typed} cannot be set: {instead}"
         )));
     }
+    if !knows(key) {
+        let meant = match nearest(key, OFTEN_SET.into_iter()) {
+            Some(meant) => format!("did you mean '{meant}'?"),
+            None => "its properties are those of librdkafka".to_owned(),
+        };
+        return Err(Failure::Usage(format!(
+            "-X {typed} is no property of the Kafka client; {meant}"
+        )));
+    }
     Ok(Property {
         key: key.to_owned(),
         typed: typed.to_owned(),
@@ -179,6 +237,23 @@ fn property(text: &str, listed_in: Option<(PathBuf, usize)>) -> Result<Property,
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_property_that_nobody_has_is_refused_with_the_nearest_one() {
+        assert!(OFTEN_SET.iter().all(|name| knows(name)));
+        for (typed, meant) in [
+            ("sasl.pasword=x", "did you mean 'sasl.password'?"),
+            ("ssl.ca.file=x", "did you mean 'ssl.ca.location'?"),
+            ("security_protocol=SSL", "did you mean 'security.protocol'?"),
+            ("Fetch.Min.Bytes=1", "did you mean 'fetch.min.bytes'?"),
+            ("nonsense=x", "its properties are those of librdkafka"),
+        ] {
+            let refused = properties(&[typed.to_owned()]).unwrap_err().to_string();
+            let (key, _) = typed.split_once('=').unwrap();
+            let expected = format!("-X {key} is no property of the Kafka client; {meant}");
+            assert_eq!(refused, expected);
+        }
+    }
 
     #[test]
     fn secrets_are_found_in_arguments_however_they_are_given() {

@@ -56,6 +56,7 @@ impl Lives {
             result = store.commit(&commit);
         }
         result?;
+        store.tidy();
         self.confirmed = self.history.len() - 1;
         Ok(())
     }

@@ -6,6 +6,7 @@ use clap::{Arg, Command};
 
 use super::entries::{Entry, Form, Literal, Value};
 use crate::cli::facts;
+use crate::config::nearest::nearest;
 
 /// Commands that take options from a file, each with its section.
 pub(super) const SECTIONS: [&str; 6] = ["run", "count", "replay", "top", "demo", "query"];
@@ -237,17 +238,4 @@ fn no_key(root: &Command, entry: &Entry) -> String {
         Some(meant) => format!("{what}; did you mean '{meant}'?"),
         None => format!("{what}; keys are the long names of options: see --help"),
     }
-}
-
-/// The name that is most like one that nobody has, if any is like it.
-fn nearest<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let name = name.to_lowercase().replace('_', "-");
-    // Short names are told apart by their letters, long ones by how they begin.
-    let likeness = known.map(|known| {
-        let by_letters = strsim::normalized_damerau_levenshtein(&name, known);
-        let by_start = strsim::jaro_winkler(&name, known) - 0.15;
-        (by_letters.max(by_start), known)
-    });
-    let best = likeness.max_by(|(a, _), (b, _)| a.total_cmp(b))?;
-    (best.0 > 0.65).then_some(best.1)
 }

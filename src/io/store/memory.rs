@@ -112,6 +112,8 @@ impl Store for MemoryStore {
         Ok(())
     }
 
+    fn tidy(&mut self) {}
+
     fn keep_copy(&mut self) -> Result<(), StoreError> {
         Ok(())
     }

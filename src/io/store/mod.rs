@@ -68,6 +68,9 @@ pub trait Store: Send {
     /// When it was not written; then all is as it was before.
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError>;
 
+    /// Does what can be done when nobody waits for it; called after each checkpoint.
+    fn tidy(&mut self);
+
     /// Puts a copy of what was committed aside, for the case that this is ever damaged.
     ///
     /// # Errors

@@ -127,6 +127,7 @@ impl Keeper {
                 if report.send(write(&mut *store, &commit, &commits)).is_err() {
                     return;
                 }
+                store.tidy();
             }
         })?);
         Ok(Self {

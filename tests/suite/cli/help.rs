@@ -104,9 +104,11 @@ fn help_names_every_option_and_says_what_it_is_for() {
 }
 
 #[test]
-fn help_documents_every_exit_code() {
+fn help_and_readme_document_every_exit_code() {
     let help = help(&["--help"], "110");
-    for code in [0, 2, 65, 66, 69, 70, 74, EXIT_SECOND_SIGNAL] {
+    let readme = include_str!("../../../README.md");
+    for code in [0, 2, 65, 66, 69, 70, 74, 75, 76, 77, 78, EXIT_SECOND_SIGNAL] {
+        assert!(readme.contains(&format!("\n| {code} | ")), "{code}");
         let is_listed = help.lines().any(|line| {
             let mut words = line.split_whitespace();
             words.next() == Some(&code.to_string()) && words.count() > 2

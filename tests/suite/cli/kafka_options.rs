@@ -201,7 +201,7 @@ fn a_property_that_the_client_does_not_know_or_take_is_refused_in_one_line() {
     for (property, words) in [
         (
             "nope.nope=1",
-            ["nope.nope", "No such configuration property"],
+            ["nope.nope", "is no property of the Kafka client"],
         ),
         ("fetch.min.bytes=abc", ["fetch.min.bytes", "Invalid value"]),
         ("fetch.min.bytes=", ["fetch.min.bytes", "empty"]),

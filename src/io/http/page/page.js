@@ -14,7 +14,7 @@ const $ = (id) => document.getElementById(id);
 const number = (n) => n.toLocaleString('en-US');
 const state = {
   token: sessionStorage.getItem('token'), wanted: null, lastId: null, tick: null, before: null, heardMs: 0,
-  lostMs: null, troubles: [], period: 'minute', windows: [], chosen: null, follows: true, askedMs: 0, asking: false,
+  lostMs: null, troubles: [], period: 'minute', windows: null, chosen: null, follows: true, askedMs: 0, asking: false,
 };
 
 function make(name, properties, ...children) {
@@ -271,7 +271,7 @@ function slot(window, newest) {
 }
 
 function shown() {
-  const newest = state.windows[state.windows.length - 1];
+  const newest = state.windows?.[state.windows.length - 1];
   return newest ? state.windows.filter((w) => slot(w, newest) >= 0) : [];
 }
 
@@ -285,7 +285,8 @@ function showChart() {
   svg.replaceChildren();
   const windows = shown();
   if (!windows.length) {
-    svg.append(draw('text', {x: width / 2, y: height / 2, 'text-anchor': 'middle'}, 'no frames yet'));
+    const why = state.windows ? 'no frames yet' : 'asking for the windows';
+    svg.append(draw('text', {x: width / 2, y: height / 2, 'text-anchor': 'middle'}, why));
     return;
   }
   const newest = windows[windows.length - 1];
@@ -372,7 +373,7 @@ function prepare() {
   for (const button of $('periods').children) {
     button.addEventListener('click', () => {
       state.period = button.dataset.period;
-      state.windows = [];
+      state.windows = null;
       state.chosen = null;
       for (const other of $('periods').children) other.setAttribute('aria-pressed', String(other === button));
       askForWindows(true);

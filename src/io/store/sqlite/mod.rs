@@ -26,7 +26,10 @@ use self::shelf::SqliteShelf;
 use super::{Store, StoreError};
 use crate::engine::checkpoint::{Commit, Loaded, SavedPartition};
 use crate::engine::shard::Shelf;
-use crate::limits::{STATE_BUSY_MS, STATE_CACHE_KIB};
+use crate::limits::{
+    STATE_BUSY_MS, STATE_CACHE_KIB, STATE_JOURNAL_COMMITS, STATE_JOURNAL_PAGES,
+    STATE_WRITER_CACHE_KIB,
+};
 use crate::observe::failpoint::Failpoint;
 
 /// The file's `application_id`: "hcst".
@@ -52,6 +55,8 @@ pub struct SqliteStore {
     sums: BTreeMap<RowKey, i64>,
     total: i64,
     compressor: Compressor<'static>,
+    /// Checkpoints that were written since the last ones were moved out of the journal.
+    in_journal: u32,
     /// Held for as long as this lives.
     lock: Option<File>,
 }
@@ -78,6 +83,9 @@ impl SqliteStore {
             | OpenFlags::SQLITE_OPEN_NO_MUTEX;
         let connection = Connection::open_with_flags(&path, flags);
         let connection = connection.map_err(|error| trouble(&path, &error))?;
+        connection
+            .pragma_update(None, "wal_autocheckpoint", STATE_JOURNAL_PAGES)
+            .map_err(|error| trouble(&path, &error))?;
         Self::over(connection, path, identity, Some(lock))
     }
 
@@ -102,6 +110,7 @@ impl SqliteStore {
             sums: BTreeMap::new(),
             total: 0,
             compressor,
+            in_journal: 0,
             lock,
         };
         store.make_or_check()?;
@@ -221,6 +230,18 @@ impl Store for SqliteStore {
     fn commit(&mut self, commit: &Commit) -> Result<(), StoreError> {
         self.write(commit)
             .map_err(|error| trouble(&self.path, &error))
+    }
+
+    fn tidy(&mut self) {
+        self.in_journal += 1;
+        if self.in_journal >= STATE_JOURNAL_COMMITS {
+            self.in_journal = 0;
+            // Where this fails nothing is lost, and if it is the disk the next checkpoint says so.
+            let moved = self
+                .connection
+                .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()));
+            drop(moved);
+        }
     }
 
     fn keep_copy(&mut self) -> Result<(), StoreError> {
@@ -497,6 +518,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
     // A commit is on the disk when it returns, whatever happens to the machine after it.
     connection.pragma_update(None, "synchronous", "full")?;
     harden(connection)?;
+    connection.pragma_update(None, "cache_size", -STATE_WRITER_CACHE_KIB)?;
     // SQLite answers before it has changed the mode: only who asks on hears that it failed.
     let mut change = connection.prepare("PRAGMA journal_mode = wal")?;
     let mut rows = change.query([])?;
