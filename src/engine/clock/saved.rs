@@ -34,6 +34,8 @@ impl PartitionClock {
     pub fn read(rules: ClockRules, from: &mut Reader<'_>) -> Result<Self, Damaged> {
         let clock = from.time()?;
         let mut frames = from.u64()?;
+        // A partition has no more offsets than that, and counting on must not overflow.
+        from.check(i64::try_from(frames).is_ok())?;
         let mut votes = Votes::new();
         let mut next = 0;
         for _ in 0..from.len(12, CLOCK_VOTES)? {
@@ -77,5 +79,32 @@ impl PartitionClock {
             pen,
             frames,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const RULES: ClockRules = ClockRules {
+        lateness_s: 5,
+        max_lateness_s: 600,
+        max_jump_s: 60,
+    };
+
+    #[test]
+    fn a_clock_that_could_not_count_on_is_refused() {
+        let clock = |frames: u64| {
+            let mut bytes = Vec::new();
+            put_time(&mut bytes, Some(1_700_000_000));
+            bytes.extend_from_slice(&frames.to_le_bytes());
+            put_len(&mut bytes, 0);
+            put_len(&mut bytes, 0);
+            PartitionClock::read(RULES, &mut Reader::new(&bytes, "clock"))
+        };
+        assert!(clock(7).is_ok());
+        for frames in [u64::MAX, i64::MAX as u64 + 1] {
+            assert!(clock(frames).is_err(), "{frames}");
+        }
     }
 }
