@@ -178,6 +178,25 @@ pub const POLL_MAX_MS: u64 = 50;
 pub const FRAMES_PER_ROUND: usize = 1_024;
 /// Bytes of frames after which the loop looks again, before [`FRAMES_PER_ROUND`]: large frames take long to decode.
 pub const BYTES_PER_ROUND: usize = 4 << 20;
+/// Most consumers (`--consumers`), each with a client and a thread of its own.
+pub const MAX_CONSUMERS: usize = 64;
+/// Messages that are taken from the client library in one call.
+pub const MESSAGES_PER_CALL: usize = 256;
+/// Batches of decoded frames under way from one consumer's thread, of [`MESSAGES_PER_CALL`] each. Past it the consumer
+/// waits, and its client stops fetching once its own queue is full.
+pub const GATHERED_BATCHES: usize = 8;
+/// Orders under way to one consumer's thread; past it whoever gives them waits until some are carried out.
+pub const ERRANDS_AHEAD: usize = 1_024;
+/// Time between two looks at what the client library has to say beside frames, in milliseconds.
+pub const CONTROL_EVERY_MS: u64 = 50;
+/// Messages in one call from which on frames come in plenty: then the next ones are looked for after a nap.
+pub const PLENTY_MESSAGES: usize = 64;
+/// Length of such a nap, in microseconds, and how many follow one another before a reader waits to be woken.
+pub const NAP_US: u64 = 50;
+/// See [`NAP_US`].
+pub const NAPS_MAX: usize = 8;
+/// Longest wait for a consumer's last word when the input ends, in milliseconds.
+pub const LAST_WORD_MS: u64 = 300;
 /// Longest wait for one answer about metadata, watermarks or offsets, in milliseconds.
 pub const SURVEY_TIMEOUT_MS: u64 = 5_000;
 /// Shortest and longest time between two looks for partitions that were added and for the lag, in milliseconds; between
@@ -352,7 +371,8 @@ const _: () = assert!(
     ANSWER_QUEUE_MESSAGES > BARRIER_QUEUE_MESSAGES + 1,
     "whoever answers itself before it announces the barrier never waits for itself"
 );
-const _: () = assert!(SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
+const _: () = assert!(LAST_WORD_MS + SHUTDOWN_MS + 2 * CLOSE_MS < 5_000);
+const _: () = assert!(PLENTY_MESSAGES <= MESSAGES_PER_CALL);
 const _: () = assert!(WINDOWS_PER_BARRIER <= UNPUBLISHED_FINALS_MAX);
 const _: () = assert!(DEMO_UNREAD_BYTES + DEMO_UNREAD_BYTES / 8 < MOCK_PARTITION_BYTES);
 

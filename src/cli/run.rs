@@ -180,6 +180,11 @@ pub struct RunArgs {
     #[arg(env = "HEADCOUNT_MAX_SKEW", hide_env = true)]
     pub max_skew: Duration,
 
+    /// Consumers that share the partitions, 1 to 64; with more than one each reads and decodes on a thread of its own
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    #[arg(env = "HEADCOUNT_CONSUMERS", hide_env = true)]
+    pub consumers: usize,
+
     /// Where to start reading: earliest, latest, or the first frames published at or after an RFC 3339 time
     #[arg(
         long,

@@ -105,6 +105,7 @@ impl DemoConfig {
                 brokers.to_owned(),
                 vec![("fetch.wait.max.ms".to_owned(), "10".to_owned())],
             ),
+            consumers: 1,
             topics: vec![self.topic.clone()],
             output: OutputConfig::Topics {
                 stats: self.stats.clone(),

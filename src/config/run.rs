@@ -16,9 +16,9 @@ use crate::error::Failure;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::kafka::TopicPlan;
 use crate::limits::{
-    CHECKPOINT_MAX_MS, CHECKPOINT_MIN_MS, IDLE_MAX_MS, IDLE_MIN_MS, RETENTION_MAX_S, SKEW_MAX_S,
-    SKEW_MIN_S, TAKEOVER_DEFAULT_MS, TAKEOVER_MAX_MS, TAKEOVER_MIN_MS, TAKEOVER_TICKS, TICK_MAX_MS,
-    TICK_MIN_MS,
+    CHECKPOINT_MAX_MS, CHECKPOINT_MIN_MS, IDLE_MAX_MS, IDLE_MIN_MS, MAX_CONSUMERS, RETENTION_MAX_S,
+    SKEW_MAX_S, SKEW_MIN_S, TAKEOVER_DEFAULT_MS, TAKEOVER_MAX_MS, TAKEOVER_MIN_MS, TAKEOVER_TICKS,
+    TICK_MAX_MS, TICK_MIN_MS,
 };
 
 /// The configuration of `run`.
@@ -26,6 +26,8 @@ use crate::limits::{
 pub struct RunConfig {
     /// How to reach the brokers.
     pub connection: Connection,
+    /// Consumers that share the partitions.
+    pub consumers: usize,
     /// Input topics, at least one, each once.
     pub topics: Vec<String>,
     /// Where records go.
@@ -155,6 +157,12 @@ impl RunConfig {
             Emit::All => Emission::Live,
             Emit::Final => Emission::Finals,
         };
+        if !(1..=MAX_CONSUMERS).contains(&args.consumers) {
+            return Err(Failure::Usage(format!(
+                "--consumers must be 1 to {MAX_CONSUMERS}, not {}",
+                args.consumers
+            )));
+        }
         let counting = Counting::resolve(&args.engine, emission, Period::all_bits())?;
         let until = until(&args.until, &topics)?;
         let forget_after_s = forget(&args.forget, &counting)?;
@@ -178,6 +186,7 @@ impl RunConfig {
                 &output,
             )?,
             forget_after_s,
+            consumers: args.consumers,
             topics,
             output,
             group,

@@ -13,7 +13,6 @@ use crate::engine::clock::Quarantine;
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
 use crate::limits::{FRAMES_PER_ROUND, LAST_SAVE_WAIT_MS, SAVE_WAIT_MS};
-use crate::observe::happenings::UnitMistaken;
 
 /// Decodes and admits frames for a pipeline.
 pub struct Driver {
@@ -131,14 +130,13 @@ impl Driver {
         arrival: Arrival,
         payload: Option<&[u8]>,
     ) -> Result<(Verdict, Admitted), Broken> {
-        self.intake.read_bytes += payload.map_or(0, <[u8]>::len) as u64;
         let verdict = self.decoder.decode(payload);
         let admitted = self.admit(arrival, payload, verdict)?;
         Ok((verdict, admitted))
     }
 
-    /// Takes one frame that was decoded elsewhere; returns what became of it at once. Where frames are put aside the
-    /// payload must be there.
+    /// Takes one frame that was decoded elsewhere; returns what became of it at once. The payload must be there where
+    /// frames like it are put aside.
     ///
     /// # Errors
     ///
@@ -252,12 +250,6 @@ impl Driver {
     /// Where frames were that have been quarantined since the last call, and why.
     pub fn take_quarantined(&mut self) -> Vec<(PartitionIndex, i64, Quarantine)> {
         std::mem::take(&mut self.quarantined)
-    }
-
-    /// What the log should say about the unit of the event times: once, when enough of them have come, or with `at_end`
-    /// any.
-    pub fn unit_mistaken(&mut self, at_end: bool) -> Option<UnitMistaken> {
-        self.decoder.take_wrong_unit(at_end).map(UnitMistaken)
     }
 
     /// Raises a barrier, and as many more as it takes to put out all that is due.

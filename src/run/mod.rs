@@ -1,9 +1,11 @@
 //! The wiring: the only threads and channels. What they carry is decided in `engine`, where it goes in `io`.
 
 pub mod command;
+mod consuming;
 pub mod count;
 pub mod demo;
 pub mod driver;
+mod gather;
 mod keep;
 mod lines;
 pub mod papers;

@@ -11,6 +11,26 @@ use crate::io::aside::{Aside, Stray};
 use crate::limits::ASIDE_KEPT_BYTES;
 use crate::observe::happenings::NotPutAside;
 
+/// Of which frames the bytes are needed behind the decoder.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Keeps {
+    /// Those that are rejected.
+    pub(super) rejected: bool,
+    /// The others.
+    pub(super) good: bool,
+}
+
+impl Keeps {
+    /// Whether they are of a frame with this verdict.
+    pub(super) fn wants(self, verdict: Verdict) -> bool {
+        match verdict {
+            Verdict::Rejected(_) => self.rejected,
+            Verdict::Seen(..) => self.good,
+            Verdict::Ignored => false,
+        }
+    }
+}
+
 /// Where frames are put aside, if anywhere.
 #[derive(Default)]
 pub struct SetAside {
@@ -31,6 +51,15 @@ impl SetAside {
             rejects,
             quarantine,
             ..Self::default()
+        }
+    }
+
+    /// Of which frames the bytes are needed when it is decided about them.
+    pub(super) fn keeps(&self) -> Keeps {
+        Keeps {
+            rejected: self.rejects.is_some(),
+            // Any of them may have to wait, and be quarantined in the end.
+            good: self.quarantine.is_some(),
         }
     }
 

@@ -157,13 +157,14 @@ fn a_partition_a_hundred_times_slower_than_the_others_costs_no_revision() {
     let truth = truth(&sent);
     let mut slow = Vec::new();
     // Apart as far as they please, then kept together: that changes the order of reading, never what is counted.
-    for skew in ["366d", "6h"] {
+    for (skew, consumers) in [("366d", "1"), ("6h", "1"), ("6h", "3")] {
         let job = Job {
-            stats: format!("slow-{skew}"),
-            windows: format!("slow-{skew}-windows"),
+            stats: format!("slow-{skew}-{consumers}"),
+            windows: format!("slow-{skew}-{consumers}-windows"),
             ..topic.clone()
         };
-        let clock = ["--max-jump", "60s", "--max-skew", skew];
+        let together = ["--max-skew", skew, "--consumers", consumers];
+        let clock = [&together[..], &["--max-jump", "60s"]].concat();
         let options = [&clock[..], &["--every", "100ms", "--threads", "2"]].concat();
         let peak_kib = peak_kib_of_a_run_to_the_end(&job, &options);
         let (ticks, windows) = job.published();
@@ -177,6 +178,7 @@ fn a_partition_a_hundred_times_slower_than_the_others_costs_no_revision() {
     // A tick may come a while after the others have ended, and the hand on the brake grips a few rounds late.
     assert!(slow[0] < 0.4, "it is not slow: {slow:?}");
     assert!(slow[1] > 0.6, "the others did not wait: {slow:?}");
+    assert!(slow[2] > 0.6, "those of other consumers did not: {slow:?}");
 }
 
 /// Frames at the turn of the minute after `NOON`, none of them late: the clock of the first three partitions is a few

@@ -9,6 +9,7 @@
 mod support;
 
 mod backlog;
+mod consumers;
 mod demo;
 mod harness;
 mod load;

@@ -143,10 +143,16 @@ fn errors_of_the_brokers_in_mid_stream_cost_nothing() {
 
 #[test]
 fn an_offset_that_a_broker_disowns_in_error_is_read_all_the_same() {
-    let (cluster, job) = cluster("mock-offset", 1);
+    for consumers in ["1", "2"] {
+        read_although_disowned(consumers);
+    }
+}
+
+fn read_although_disowned(consumers: &str) {
+    let (cluster, job) = cluster(&format!("mock-offset-{consumers}"), 1);
     let mut sent = batch(0, 1);
     job.send(&sent);
-    let mut service = job.start(&["--every", "200ms"]);
+    let mut service = job.start(&["--every", "200ms", "--consumers", consumers]);
     // No other consumer is there that could take the error in its place; the last frame tells when it was read.
     service.stderr_line("frame rejected", SOON);
     // As a new leader does that has not caught up.

@@ -272,10 +272,24 @@ fn a_topic_made_anew_is_read_on_and_the_gap_is_told() {
     let Some(broker) = Broker::shared() else {
         return;
     };
-    let job = Job::with_topic(broker.address(), "anew", 1);
+    for consumers in ["1", "3"] {
+        read_on_anew(broker.address(), consumers);
+    }
+}
+
+fn read_on_anew(address: &str, consumers: &str) {
+    let job = Job::with_topic(address, &format!("anew-{consumers}"), 1);
     let old: Vec<_> = (0..100).map(|n| seen(0, n, NOON + n)).collect();
     job.send(&old);
-    let mut service = job.start(&["--on-gap", "continue", "--every", "500ms"]);
+    let options = [
+        "--on-gap",
+        "continue",
+        "--every",
+        "500ms",
+        "--consumers",
+        consumers,
+    ];
+    let mut service = job.start(&options);
     let mut ticks = job.ticks();
     ticks.until("the old frames", |tick| tick.reflected() == 100);
     delete_topic(&job.address, &job.topic);

@@ -32,8 +32,8 @@ pub enum Event<'a> {
 
 /// A source of frames in partitions. Within a partition frames come in its order.
 pub trait Source {
-    /// Waits up to `wait` for something to happen and hands it to `on`, which returns the partition's clock. Returns
-    /// whether anything happened.
+    /// Waits up to `wait` for something to happen and hands it, and perhaps more that has happened, to `on`, which returns
+    /// the partition's clock. Returns whether anything happened.
     ///
     /// # Errors
     ///

@@ -96,14 +96,14 @@ impl Run<'_> {
     pub(super) fn keep_together(&mut self, now_ms: u64) -> Result<(), Failure> {
         let admission = &self.driver.admission;
         let indices = 0..self.driver.partitions().len();
-        let standings: Vec<_> = indices
-            .map(|i| Standing {
-                clock: admission.clock(i),
-                unread: admission.is_unread(i) || self.quiet.lags(i),
-                silent_ms: now_ms.saturating_sub(self.quiet.last_frame_ms(i)),
-            })
-            .collect();
-        for (index, waits) in self.skew.decide(&standings, admission.first_clock()) {
+        self.standings.clear();
+        self.standings.extend(indices.map(|i| Standing {
+            clock: admission.clock(i),
+            unread: admission.is_unread(i) || self.quiet.lags(i),
+            silent_ms: now_ms.saturating_sub(self.quiet.last_frame_ms(i)),
+        }));
+        let first_clock = admission.first_clock();
+        for (index, waits) in self.skew.decide(&self.standings, first_clock) {
             self.source.hold(index, waits)?;
         }
         Ok(())
@@ -130,12 +130,10 @@ impl Run<'_> {
         let (new, known): (Vec<_>, Vec<_>) = partitions
             .iter()
             .partition(|p| self.source.index(p.topic, p.partition).is_none());
-        let topics = 0..self.config.topics.len();
-        let lost: Vec<_> = topics
-            .map(|topic| self.source.take_lost_place(topic))
-            .collect();
         for surveyed in known {
-            self.go_on(surveyed, offsets_when_asked, lost[surveyed.topic])?;
+            let index = self.source.index(surveyed.topic, surveyed.partition);
+            let lost = index.is_some_and(|index| self.source.take_lost_place(index));
+            self.go_on(surveyed, offsets_when_asked, lost)?;
         }
         // Those that a state knows are not new, and what it does not know appeared since.
         let is_first = self.driver.partitions().is_empty();

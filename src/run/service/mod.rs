@@ -3,6 +3,7 @@
 mod following;
 mod noticing;
 mod parts;
+mod reading;
 mod state;
 
 use std::sync::Arc;
@@ -12,29 +13,28 @@ use std::time::Duration;
 use self::noticing::Noticing;
 use self::parts::{Parts, SharedWatchdog, parts};
 use self::state::Saving;
+use super::consuming::Consuming;
 use super::driver::Driver;
 use super::pipeline::Broken;
 use super::publish::Unpublished;
 use super::quiet::Quiet;
 use super::scout::Scout;
-use super::skew::Skew;
+use super::skew::{Skew, Standing};
 use super::{Stop, close_with_limit};
 use crate::config::RunConfig;
-use crate::engine::admit::Arrival;
 use crate::engine::catalog::Ask;
-use crate::engine::frame::{EventTime, Verdict};
+use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::io::clock::Clock;
-use crate::io::source::kafka::KafkaSource;
-use crate::io::source::{Event, Source};
 use crate::io::supervisor::Supervisor;
 use crate::limits::{
-    ASIDE_STUCK_MS, BYTES_PER_ROUND, CLOSE_MS, FRAMES_PER_ROUND, LAST_FLUSH_MS, POLL_MAX_MS,
-    SHUTDOWN_MS, SURVEY_BEFORE_TICK_MS, SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
+    ASIDE_STUCK_MS, CLOSE_MS, LAST_FLUSH_MS, POLL_MAX_MS, SHUTDOWN_MS, SURVEY_BEFORE_TICK_MS,
+    SURVEY_MAX_MS, SURVEY_MIN_MS, UNREACHABLE_END_MS,
 };
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::{
-    AsideBehind, OutputBehind, PartitionAhead, Stopped, Unreachable, WaitingToAgree, WhyNot,
+    AsideBehind, OutputBehind, PartitionAhead, Stopped, UnitMistaken, Unreachable, WaitingToAgree,
+    WhyNot,
 };
 use crate::observe::rejects::RejectLog;
 
@@ -84,9 +84,11 @@ pub fn run(
         quiet: Quiet::new(config.idle_timeout_ms),
         skew: Skew::new(config.max_skew_s),
         awake_ms: clock.monotonic_ms(),
+        standings: Vec::new(),
         walking: None,
         told_ahead: Vec::new(),
         told_waiting: false,
+        told_unit: false,
         read_at_tick: 0,
         unpublished,
         rejects: RejectLog::default(),
@@ -122,7 +124,7 @@ struct Run<'a> {
     clock: &'a dyn Clock,
     stop: &'a Stop,
     gauges: &'a Gauges,
-    source: KafkaSource,
+    source: Consuming,
     driver: Driver,
     /// `None` where nothing is saved.
     saving: Option<Saving>,
@@ -134,12 +136,16 @@ struct Run<'a> {
     skew: Skew,
     /// When the loop last came round.
     awake_ms: u64,
+    /// Of one call, kept for its memory.
+    standings: Vec<Standing>,
     /// When all partitions were found idle, and where event time stood then.
     walking: Option<(u64, EventTime)>,
     /// Partitions that the log has named as being ahead.
     told_ahead: Vec<usize>,
     /// Whether the log has said that frames wait and none counts.
     told_waiting: bool,
+    /// Whether the log has said that event times look like another unit.
+    told_unit: bool,
     /// Frames read at the last tick.
     read_at_tick: u64,
     unpublished: Unpublished,
@@ -178,8 +184,10 @@ impl Run<'_> {
             let unpublished = self.unpublished.finals();
             self.driver.aside.tend(Duration::ZERO)?;
             let went_on = if self.driver.aside.is_full() {
+                self.source.tend()?;
                 self.wait_for_aside(now_ms)?
             } else if self.waits_for_output() {
+                self.source.tend()?;
                 self.unpublished.finals() < unpublished
             } else {
                 match self.round(now_ms)? {
@@ -202,73 +210,6 @@ impl Run<'_> {
             }
             self.watch_progress(went_on)?;
         }
-    }
-
-    /// Reads for a while; returns how many frames came.
-    fn round(&mut self, now_ms: u64) -> Result<Result<usize, Broken>, Failure> {
-        let until_tick = self
-            .next_tick_ms
-            .map_or(POLL_MAX_MS, |at| at.saturating_sub(now_ms));
-        let mut wait = Duration::from_millis(until_tick.min(POLL_MAX_MS));
-        let (mut read, mut bytes) = (0, 0);
-        let mut broken = false;
-        for _ in 0..FRAMES_PER_ROUND {
-            let (driver, rejects) = (&mut self.driver, &mut self.rejects);
-            let quiet = &mut self.quiet;
-            let places = &self.places;
-            let mut on = |event: Event<'_>| -> Result<Option<EventTime>, Failure> {
-                match event {
-                    Event::Frame {
-                        partition,
-                        offset,
-                        appended,
-                        payload,
-                    } => {
-                        if offset < driver.admission.next_offset(partition) {
-                            // It is reflected already; a client may deliver again what it has delivered.
-                            return Ok(None);
-                        }
-                        read += 1;
-                        quiet.frame(partition, now_ms);
-                        bytes += payload.map_or(0, <[u8]>::len);
-                        let arrival = Arrival {
-                            partition,
-                            offset,
-                            appended,
-                        };
-                        match driver.frame(arrival, payload) {
-                            Ok((Verdict::Rejected(reason), _)) => {
-                                let (topic, name) = &places[partition];
-                                let why = WhyNot::Rejected(reason);
-                                let line = rejects.line(now_ms, topic, name, offset, why);
-                                if let Some(line) = line {
-                                    line.emit();
-                                }
-                            }
-                            Ok(_) => {}
-                            Err(Broken) => broken = true,
-                        }
-                    }
-                    Event::ReachedEnd(partition) => {
-                        quiet.reach_end(partition);
-                        driver.admission.reach_end(partition);
-                    }
-                    Event::Finished(partition) => broken |= driver.finish(partition).is_err(),
-                }
-                Ok(None)
-            };
-            if !self.source.poll(wait, &mut on)? {
-                break;
-            }
-            if broken {
-                return Ok(Err(Broken));
-            }
-            if bytes > BYTES_PER_ROUND || self.driver.aside.is_full() {
-                break;
-            }
-            wait = Duration::ZERO;
-        }
-        Ok(Ok(read))
     }
 
     /// A tick when its time has come; the first one as soon as a frame was read, or where none comes, one beat after there
@@ -468,7 +409,7 @@ impl Run<'_> {
         let unpublished = self.unpublished.clone();
         let finished = self.driver.into_pipeline().finish(deadline_ms);
         let source = self.source;
-        close_with_limit(Duration::from_millis(CLOSE_MS), move || drop(source));
+        close_with_limit(Duration::from_millis(CLOSE_MS), move || source.close());
         let stopped = Stopped {
             read: ledger.read,
             counted: ledger.counted,
@@ -487,8 +428,10 @@ impl Run<'_> {
     }
 
     fn tell_mistaken_unit(&mut self, at_end: bool) {
-        if let Some(mistake) = self.driver.unit_mistaken(at_end) {
-            mistake.emit();
+        if let Some(wrong) = self.source.take_wrong_unit(at_end)
+            && !std::mem::replace(&mut self.told_unit, true)
+        {
+            UnitMistaken(wrong).emit();
         }
     }
 

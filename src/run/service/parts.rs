@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::super::consuming::Consuming;
 use super::super::driver::Driver;
 use super::super::keep::{Keeper, Saves};
 use super::super::pipeline::Pipeline;
@@ -26,7 +27,7 @@ use crate::io::clock::Clock;
 use crate::io::kafka_client::Connection;
 use crate::io::sink::Sink;
 use crate::io::sink::kafka::KafkaSink;
-use crate::io::source::kafka::KafkaSource;
+use crate::io::source::kafka::{Consumers, consumers};
 use crate::io::store::Store;
 use crate::io::supervisor::Supervisor;
 use crate::observe::board::{About, Board};
@@ -35,7 +36,7 @@ use crate::run::Stop;
 
 /// What the consumer loop works with.
 pub(super) struct Parts {
-    pub(super) source: KafkaSource,
+    pub(super) source: Consuming,
     pub(super) driver: Driver,
     pub(super) saving: Option<Saving>,
     pub(super) scout: Scout,
@@ -77,28 +78,35 @@ pub(super) fn parts(
         let keeper = Keeper::start(store, is_new, saves.clone(), clock)?;
         publisher.keep(keeping, keeper, begun.records);
     }
-    let (source, mut surveyor) = KafkaSource::new(
+    let consumers = consumers(
         &connection,
         &config.group,
         &config.topics,
         config.from,
+        config.consumers,
         clock,
     )?;
+    let Consumers {
+        readers,
+        partitions,
+        mut surveyor,
+    } = consumers;
     if config.state.is_some() {
         surveyor.ask_ids_at_once();
     }
     let counting = &config.counting;
     let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
-    let watchdog = supervisor.map(|supervisor| {
-        let watchdog = Watchdog::new(supervisor, pipeline.watched());
-        Rc::new(RefCell::new(watchdog))
-    });
-    let gate = gate(&unpublished, &saves, watchdog.clone(), clock, stop);
     let aside = SetAside::new(
         aside(config.rejects_topic.as_ref(), &connection, clock)?,
         aside(config.quarantine_topic.as_ref(), &connection, clock)?,
     );
     let fields = counting.fields.clone();
+    let source = Consuming::start(readers, partitions, &fields, aside.keeps())?;
+    let watchdog = supervisor.map(|supervisor| {
+        let watched = [pipeline.watched(), source.watched()].concat();
+        Rc::new(RefCell::new(Watchdog::new(supervisor, watched)))
+    });
+    let gate = gate(&unpublished, &saves, watchdog.clone(), clock, stop);
     let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
     if config.until.is_some() {
         driver.leave_waiting();

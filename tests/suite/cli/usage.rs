@@ -246,6 +246,8 @@ fn run_refuses_what_makes_no_sense_before_it_looks_for_a_broker() {
             ),
             ("run --precision 3", 2, &["--precision", "12 to 18"]),
             ("run --threads 65", 2, &["--threads", "1 to 64"]),
+            ("run --consumers 0", 2, &["--consumers", "1 to 64", "0"]),
+            ("run --consumers 65", 2, &["--consumers", "1 to 64"]),
         ],
     );
 }

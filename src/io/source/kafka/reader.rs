@@ -1,0 +1,442 @@
+//! A consumer: one client that reads its share of the partitions.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rdkafka::consumer::Consumer;
+use rdkafka::error::KafkaError;
+use rdkafka::topic_partition_list::TopicPartitionList;
+use rdkafka::types::RDKafkaErrorCode;
+
+use super::super::{Event, Source};
+use super::surveyor::{Positions, topic_error};
+use super::tap::{Client, Taken, Tap};
+use crate::engine::admit::PartitionIndex;
+use crate::engine::frame::EventTime;
+use crate::error::Failure;
+use crate::limits::{
+    BYTES_PER_ROUND, CONTROL_EVERY_MS, MESSAGES_PER_CALL, NAP_US, NAPS_MAX, PLENTY_MESSAGES,
+};
+use crate::observe::happenings::caution;
+
+/// What a reader is told to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Order {
+    /// Read a partition.
+    Follow {
+        /// Its index.
+        index: PartitionIndex,
+        /// The index of its topic.
+        topic: usize,
+        /// Its number there.
+        partition: i32,
+        /// The first offset to be read.
+        offset: i64,
+        /// Frames from this offset on are not delivered.
+        end: Option<i64>,
+    },
+    /// Go on in a partition at another offset.
+    GoOn {
+        /// Its index.
+        index: PartitionIndex,
+        /// The offset.
+        offset: i64,
+    },
+    /// Stop reading a partition for a while, or go on with it. What the client has fetched ahead is fetched again.
+    Hold {
+        /// Its index.
+        index: PartitionIndex,
+        /// Whether it waits from now on.
+        waits: bool,
+    },
+}
+
+/// What a reader noticed beside frames.
+#[derive(Debug, Default)]
+pub struct Noticed {
+    /// What the client library complained of.
+    pub trouble: Option<String>,
+    /// Partitions of which a broker has disowned an offset; the client has stopped reading them.
+    pub lost_place: Vec<PartitionIndex>,
+}
+
+/// A partition that is being read.
+#[derive(Debug, Clone, Copy)]
+struct Followed {
+    index: PartitionIndex,
+    topic: usize,
+    partition: i32,
+    end: Option<i64>,
+    is_finished: bool,
+}
+
+/// Reads its share of the partitions, in batches.
+pub struct Reader {
+    topics: Vec<String>,
+    tap: Tap,
+    share: Share,
+    noticed: Noticed,
+    positions: Positions,
+    /// When the client was last asked for what is not about frames.
+    tended: Instant,
+    /// Whether frames came in plenty when there were any: then there are more in a moment.
+    is_busy: bool,
+}
+
+/// The partitions of a reader, and what came of them in one call.
+#[derive(Default)]
+struct Share {
+    followed: Vec<Followed>,
+    /// `places[topic][partition]` is a place in `followed`.
+    places: Vec<Vec<Option<usize>>>,
+    /// Where reading has come to in the partitions of this call.
+    reached: Vec<((usize, i32), i64)>,
+    /// Partitions whose end was reached in this call.
+    finished: Vec<usize>,
+}
+
+impl Share {
+    fn place(&self, topic: usize, partition: i32) -> Option<usize> {
+        let number = usize::try_from(partition).ok()?;
+        *self.places[topic].get(number)?
+    }
+
+    fn of(&self, index: PartitionIndex) -> Option<usize> {
+        self.followed.iter().position(|f| f.index == index)
+    }
+
+    /// Notes the offset after what was handed over.
+    fn reach(&mut self, topic: usize, partition: i32, next_offset: i64) {
+        match self.reached.last_mut() {
+            Some((last, offset)) if *last == (topic, partition) => *offset = next_offset,
+            _ => self.reached.push(((topic, partition), next_offset)),
+        }
+    }
+}
+
+type On<'a> = &'a mut dyn FnMut(Event<'_>) -> Result<Option<EventTime>, Failure>;
+
+impl Reader {
+    pub(super) fn new(
+        client: Arc<Client>,
+        topics: &[String],
+        positions: &Positions,
+    ) -> Result<Self, Failure> {
+        let refused = |code| Failure::Internal(format!("the Kafka client fails: {code}"));
+        Ok(Self {
+            topics: topics.to_vec(),
+            tap: Tap::new(client, topics).map_err(refused)?,
+            share: Share {
+                places: vec![Vec::new(); topics.len()],
+                ..Share::default()
+            },
+            noticed: Noticed::default(),
+            positions: Arc::clone(positions),
+            tended: now(),
+            is_busy: false,
+        })
+    }
+
+    /// Does as it is told.
+    ///
+    /// # Errors
+    ///
+    /// When the client library refuses.
+    pub fn obey(&mut self, order: Order) -> Result<(), Failure> {
+        match order {
+            Order::Follow {
+                index,
+                topic,
+                partition,
+                offset,
+                end,
+            } => {
+                let number = usize::try_from(partition).map_err(|_| {
+                    Failure::Internal(format!("partition {partition} has no valid number"))
+                })?;
+                let places = &mut self.share.places[topic];
+                if places.len() <= number {
+                    places.resize(number + 1, None);
+                }
+                places[number] = Some(self.share.followed.len());
+                let is_finished = end.is_some_and(|end| offset >= end);
+                self.share.followed.push(Followed {
+                    index,
+                    topic,
+                    partition,
+                    end,
+                    is_finished,
+                });
+                match is_finished {
+                    true => Ok(()),
+                    false => self.start(topic, partition, offset),
+                }
+            }
+            Order::GoOn { index, offset } => {
+                let Some(place) = self.share.of(index) else {
+                    return Ok(());
+                };
+                let followed = self.share.followed[place];
+                if followed.is_finished {
+                    return Ok(());
+                }
+                // Begun anew it goes on whatever state the fetcher is in; a seek is refused after an offset error.
+                self.stop(followed);
+                let place = (followed.topic, followed.partition);
+                self.positions.lock().remove(&place);
+                self.start(followed.topic, followed.partition, offset)
+            }
+            Order::Hold { index, waits } => match self.share.of(index) {
+                Some(place) => self.hold(self.share.followed[place], waits),
+                None => Ok(()),
+            },
+        }
+    }
+
+    fn start(&mut self, topic: usize, partition: i32, offset: i64) -> Result<(), Failure> {
+        self.tap
+            .start(topic, partition, offset)
+            .map_err(|code| Failure::Internal(format!("cannot read a partition: {code}")))
+    }
+
+    fn stop(&mut self, followed: Followed) {
+        if let Err(code) = self.tap.stop(followed.topic, followed.partition) {
+            caution(&format!("a partition goes on being fetched: {code}"));
+        }
+    }
+
+    fn hold(&self, followed: Followed, waits: bool) -> Result<(), Failure> {
+        if followed.is_finished {
+            return Ok(());
+        }
+        let mut list = TopicPartitionList::new();
+        list.add_partition(&self.topics[followed.topic], followed.partition);
+        let client = self.tap.client();
+        let done = if waits {
+            client.pause(&list)
+        } else {
+            client.resume(&list)
+        };
+        done.map_err(|error| Failure::Internal(format!("cannot pause a partition: {error}")))
+    }
+
+    /// Takes note of what the client has to say beside frames. Belongs to every wait, however long: a client that is not
+    /// asked takes its program for dead.
+    ///
+    /// # Errors
+    ///
+    /// When the client gave up.
+    pub fn tend(&mut self) -> Result<(), Failure> {
+        self.tended = now();
+        // Answers to commits are among it; there are never many.
+        while let Some(result) = self.tap.client().poll(Duration::ZERO) {
+            if let Err(error) = result {
+                self.noticed.trouble = Some(trouble(&error)?);
+            }
+        }
+        if self.tap.client().context().take_brokers_down() {
+            self.noticed.trouble = Some(SILENT.to_owned());
+        }
+        Ok(())
+    }
+
+    /// What was noticed since the last call.
+    pub fn take_noticed(&mut self) -> Noticed {
+        std::mem::take(&mut self.noticed)
+    }
+
+    fn take(&mut self, wait: Duration, most: usize, on: On<'_>) -> Result<usize, Failure> {
+        let Self {
+            tap,
+            share,
+            noticed,
+            topics,
+            ..
+        } = self;
+        let mut bytes = 0;
+        let taken = tap.take::<Failure>(wait, most, &mut |taken| {
+            match taken.error() {
+                None => deliver(share, taken, on)?,
+                Some(RDKafkaErrorCode::PartitionEOF) => reach_end(share, taken, on)?,
+                Some(code) => note(share, noticed, topics, taken, code)?,
+            }
+            bytes += taken.payload().map_or(0, <[u8]>::len);
+            // Large frames take long to decode, and there are other things to be done.
+            Ok(bytes < BYTES_PER_ROUND)
+        })?;
+        if !self.share.reached.is_empty() {
+            self.positions.lock().extend(self.share.reached.drain(..));
+        }
+        while let Some(place) = self.share.finished.pop() {
+            self.stop(self.share.followed[place]);
+        }
+        Ok(taken)
+    }
+}
+
+impl Reader {
+    /// Looks again a few times, with naps in between. Whoever is woken for each response of a broker costs more, and costs the
+    /// client's own thread as well.
+    fn take_after_naps(&mut self, wait: Duration, on: On<'_>) -> Result<usize, Failure> {
+        let nap = Duration::from_micros(NAP_US);
+        for _ in 0..NAPS_MAX {
+            sleep(nap.min(wait));
+            let taken = self.take(Duration::ZERO, MESSAGES_PER_CALL, on)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        Ok(0)
+    }
+
+    fn take_what_comes(&mut self, wait: Duration, on: On<'_>) -> Result<usize, Failure> {
+        let taken = self.take(Duration::ZERO, MESSAGES_PER_CALL, on)?;
+        if taken > 0 || wait.is_zero() {
+            return Ok(taken);
+        }
+        if self.is_busy {
+            let taken = self.take_after_naps(wait, on)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        // For one: a wait for more would not end before all of them are there.
+        match self.take(wait, 1, on)? {
+            0 => Ok(0),
+            one => Ok(one + self.take(Duration::ZERO, MESSAGES_PER_CALL - 1, on)?),
+        }
+    }
+}
+
+impl Source for Reader {
+    fn poll(&mut self, wait: Duration, on: On<'_>) -> Result<bool, Failure> {
+        if now() - self.tended >= Duration::from_millis(CONTROL_EVERY_MS) {
+            self.tend()?;
+        }
+        let taken = self.take_what_comes(wait, on)?;
+        if taken > 0 || !wait.is_zero() {
+            self.is_busy = taken >= PLENTY_MESSAGES;
+        }
+        Ok(taken > 0)
+    }
+}
+
+fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failure> {
+    let Some((topic, place)) = place_of(share, taken) else {
+        return Ok(());
+    };
+    let Followed {
+        index,
+        end,
+        is_finished,
+        ..
+    } = share.followed[place];
+    let offset = taken.offset();
+    if is_finished || end.is_some_and(|end| offset >= end) {
+        return finish(share, place, on);
+    }
+    on(Event::Frame {
+        partition: index,
+        offset,
+        appended: taken
+            .append_time_ms()
+            .and_then(|ms| EventTime::try_from(ms / 1_000).ok()),
+        payload: taken.payload(),
+    })?;
+    share.reach(topic, taken.partition(), offset + 1);
+    match end {
+        Some(end) if offset + 1 >= end => finish(share, place, on),
+        _ => Ok(()),
+    }
+}
+
+fn reach_end(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failure> {
+    let Some((topic, place)) = place_of(share, taken) else {
+        return Ok(());
+    };
+    let Followed { index, end, .. } = share.followed[place];
+    on(Event::ReachedEnd(index))?;
+    // It lies behind the markers of transactions, which no frame tells of.
+    share.reach(topic, taken.partition(), taken.offset());
+    match end {
+        // The log only grows, so its end now is not before its end at the start; what is missing up to there
+        // holds no frames, such as the markers of transactions.
+        Some(_) => finish(share, place, on),
+        None => Ok(()),
+    }
+}
+
+fn finish(share: &mut Share, place: usize, on: On<'_>) -> Result<(), Failure> {
+    let followed = &mut share.followed[place];
+    if !std::mem::replace(&mut followed.is_finished, true) {
+        let index = followed.index;
+        share.finished.push(place);
+        on(Event::Finished(index))?;
+    }
+    Ok(())
+}
+
+/// Notes that something is wrong: something to wait for, or the end.
+fn note(
+    share: &Share,
+    noticed: &mut Noticed,
+    topics: &[String],
+    taken: &Taken<'_>,
+    code: RDKafkaErrorCode,
+) -> Result<(), Failure> {
+    let topic = taken.topic();
+    let name = topic.map_or("", |topic| &topics[topic]);
+    noticed.trouble = Some(match code {
+        RDKafkaErrorCode::Fatal => {
+            return Err(Failure::Internal(format!(
+                "the Kafka client gave up on '{name}': {code}"
+            )));
+        }
+        RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure => {
+            SILENT.to_owned()
+        }
+        RDKafkaErrorCode::AutoOffsetReset => {
+            if let Some((_, place)) = place_of(share, taken) {
+                noticed.lost_place.push(share.followed[place].index);
+            }
+            format!("a broker says that an offset of '{name}' is not there")
+        }
+        code if topic.is_none() => format!("the Kafka client says: {code}"),
+        code => topic_error(name, code),
+    });
+    Ok(())
+}
+
+fn place_of(share: &Share, taken: &Taken<'_>) -> Option<(usize, usize)> {
+    let topic = taken.topic()?;
+    Some((topic, share.place(topic, taken.partition())?))
+}
+
+const SILENT: &str = "the brokers do not answer";
+
+/// What an error of the whole client means.
+fn trouble(error: &KafkaError) -> Result<String, Failure> {
+    match error {
+        KafkaError::MessageConsumptionFatal(code) => Err(Failure::Internal(format!(
+            "the Kafka client gave up: {code}"
+        ))),
+        KafkaError::MessageConsumption(
+            RDKafkaErrorCode::AllBrokersDown | RDKafkaErrorCode::BrokerTransportFailure,
+        ) => Ok(SILENT.to_owned()),
+        KafkaError::MessageConsumption(code) => Ok(format!("the Kafka client says: {code}")),
+        error => Ok(format!("the Kafka client says: {error}")),
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "waits are by the clock")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "what comes next has no way to say so that is cheaper than a look"
+)]
+fn sleep(nap: Duration) {
+    std::thread::sleep(nap);
+}
