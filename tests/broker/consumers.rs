@@ -68,7 +68,7 @@ fn the_same_bytes_for_any_number_of_consumers() {
         let options = ["-e", "--consumers", consumers, "--threads", threads];
         assert_eq!(outcome(&job, consumers, &options), to_end, "{consumers}");
     }
-    let until = ["--until", "0:2000,1:5000,3:1,4:4321"];
+    let until = ["--until", "0:2000,1:5000,3:0,4:4321"];
     let (stopped, _) = outcome(&job, "until-1", &until);
     assert_ne!(stopped, to_end.0);
     let by_three = [&until[..], &["--consumers", "3"]].concat();

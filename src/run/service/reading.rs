@@ -19,7 +19,11 @@ impl Run<'_> {
         let mut wait = Duration::from_millis(until_tick.min(POLL_MAX_MS));
         let (mut read, mut read_bytes) = (0, 0);
         let (driver, quiet) = (&mut self.driver, &mut self.quiet);
-        while read < FRAMES_PER_ROUND && read_bytes <= BYTES_PER_ROUND && !driver.aside.is_full() {
+        // What is reflected already counts here too: a long row of it must not hold up a tick.
+        for _ in 0..FRAMES_PER_ROUND {
+            if read_bytes > BYTES_PER_ROUND || driver.aside.is_full() {
+                break;
+            }
             let Some((gathered, payload)) = self.source.next(wait)? else {
                 break;
             };
