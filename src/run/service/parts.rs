@@ -78,22 +78,11 @@ pub(super) fn parts(
         let keeper = Keeper::start(store, is_new, saves.clone(), clock)?;
         publisher.keep(keeping, keeper, begun.records);
     }
-    let consumers = consumers(
-        &connection,
-        &config.group,
-        &config.topics,
-        config.from,
-        config.consumers,
-        clock,
-    )?;
     let Consumers {
         readers,
         partitions,
-        mut surveyor,
-    } = consumers;
-    if config.state.is_some() {
-        surveyor.ask_ids_at_once();
-    }
+        surveyor,
+    } = open_consumers(config, &connection, clock)?;
     let counting = &config.counting;
     let pipeline = Pipeline::start(counting.precision, begun.shards, Box::new(publisher))?;
     let aside = SetAside::new(
@@ -128,6 +117,26 @@ pub(super) fn parts(
         board,
         watchdog,
     })
+}
+
+fn open_consumers(
+    config: &RunConfig,
+    connection: &Connection,
+    clock: &Arc<dyn Clock>,
+) -> Result<Consumers, Failure> {
+    let RunConfig { group, topics, .. } = config;
+    let mut opened = consumers(
+        connection,
+        group,
+        topics,
+        config.from,
+        config.consumers,
+        clock,
+    )?;
+    if config.state.is_some() {
+        opened.surveyor.ask_ids_at_once();
+    }
+    Ok(opened)
 }
 
 /// An epoch after those of all lives that had this state, noted there before anything is said under it.
