@@ -243,7 +243,7 @@ fn values_that_make_no_sense_are_refused_with_their_line() {
         ),
         (
             "[kafka]\n\nnope.nope = 1\n",
-            &["c.toml:3:", "-X nope.nope", "No such"],
+            &["c.toml:3:", "-X nope.nope", "no property"],
         ),
         (
             "[kafka]\nfetch.min.bytes = [1]\n",

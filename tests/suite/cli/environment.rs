@@ -69,7 +69,7 @@ fn variables_that_make_no_sense_are_refused_like_flags() {
             "HEADCOUNT_X_NOPE_NOPE",
             "1",
             "run",
-            ["-X nope.nope", "No such"],
+            ["-X nope.nope", "no property"],
         ),
         ("HEADCOUNT_JOB", "a|b", "run", ["--job", "|"]),
         (

@@ -85,7 +85,7 @@ fn what_makes_no_sense_is_refused_in_a_sentence() {
         ("- --loop", 2, &["--loop needs a file"]),
         ("a -b a:x", 2, &["--broker", "port"]),
         ("a -X acks=0", 2, &["-X acks"]),
-        ("a -X nope=1", 2, &["-X nope", "No such"]),
+        ("a -X nope=1", 2, &["-X nope", "no property"]),
     ] {
         let words_of = |args: &'static str| args.split(' ').filter(|word| !word.is_empty());
         let args: Vec<_> = ["replay"].into_iter().chain(words_of(args)).collect();

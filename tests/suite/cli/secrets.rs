@@ -81,7 +81,10 @@ fn what_is_wrong_with_a_property_is_said_without_its_value() {
             &["-X sasl.password.file", "empty"],
         ),
         ("group.id.file=empty", &["-X group.id.file", "--group"]),
-        ("sasl.pasword=hunter2", &["-X sasl.pasword", "No such"]),
+        (
+            "sasl.pasword=hunter2",
+            &["-X sasl.pasword", "did you mean 'sasl.password'?"],
+        ),
     ] {
         for command in [
             &["run", "-e", "-b", "127.0.0.1:1"][..],
