@@ -67,7 +67,6 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
     };
     let pipeline = start(counting.precision, shards, Box::new(publisher))?;
     let mut driver = Driver::new(
-        counting.fields.clone(),
         admission,
         pipeline,
         // The bounded queue to the reporter is gate enough: it prints as fast as the reader takes it.

@@ -10,13 +10,11 @@ use super::web::slip::{FromAdmission, Part, ShardSlip, Slip};
 use crate::engine::admit::{Admission, Admitted, Arrival, PartitionIndex, Settled};
 use crate::engine::catalog::Ask;
 use crate::engine::clock::Quarantine;
-use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
 use crate::limits::{FRAMES_PER_ROUND, LAST_SAVE_WAIT_MS, SAVE_WAIT_MS};
 
-/// Decodes and admits frames for a pipeline.
+/// Admits frames for a pipeline.
 pub struct Driver {
-    decoder: Decoder,
     /// Clocks, watermark, ledger.
     pub admission: Admission,
     pipeline: Pipeline,
@@ -45,14 +43,12 @@ impl Driver {
     /// may wait until the output has caught up.
     #[must_use]
     pub fn new(
-        fields: Fields,
         admission: Admission,
         pipeline: Pipeline,
         gate: Box<dyn FnMut()>,
         aside: SetAside,
     ) -> Self {
         Self {
-            decoder: Decoder::new(fields),
             admission,
             pipeline,
             partitions: Arc::new([]),
@@ -120,22 +116,7 @@ impl Driver {
         &self.partitions
     }
 
-    /// Takes one frame; returns its verdict and what became of it at once.
-    ///
-    /// # Errors
-    ///
-    /// When the pipeline is broken.
-    pub fn frame(
-        &mut self,
-        arrival: Arrival,
-        payload: Option<&[u8]>,
-    ) -> Result<(Verdict, Admitted), Broken> {
-        let verdict = self.decoder.decode(payload);
-        let admitted = self.admit(arrival, payload, verdict)?;
-        Ok((verdict, admitted))
-    }
-
-    /// Takes one frame that was decoded elsewhere; returns what became of it at once. The payload must be there where
+    /// Takes one decoded frame; returns what became of it at once. The payload must be there where
     /// frames like it are put aside.
     ///
     /// # Errors
@@ -408,7 +389,7 @@ mod tests {
         };
         let pipeline = Pipeline::start(precision, vec![shard], Box::new(slow)).expect("threads");
         let (gate, aside) = (Box::new(|| ()), SetAside::new(None, None));
-        let mut driver = Driver::new(Fields::default(), admission, pipeline, gate, aside);
+        let mut driver = Driver::new(admission, pipeline, gate, aside);
         driver.keep(saves.clone());
         assert!(saves.begin(0), "one checkpoint is under way");
         assert_eq!(driver.end(), Ok(()));

@@ -14,6 +14,7 @@ use crate::engine::calendar::Period;
 use crate::engine::catalog::Ask;
 use crate::engine::checkpoint::beginning::Beginning;
 use crate::engine::checkpoint::keeping::Keeping;
+use crate::engine::decode::{Decoder, Fields};
 use crate::engine::shard::Shard;
 use crate::error::Failure;
 use crate::io::clock::Clock;
@@ -43,6 +44,7 @@ pub(super) struct Begun {
 pub(super) struct Saving {
     saves: Saves,
     clock: Arc<dyn Clock>,
+    fields: Fields,
     interval_ms: u64,
     next_ms: u64,
     places: Places,
@@ -96,6 +98,7 @@ pub(super) fn begin(
         interval_ms: state.interval_ms,
         next_ms: clock.monotonic_ms() + state.interval_ms,
         clock: Arc::clone(clock),
+        fields: config.counting.fields.clone(),
         places: found.places,
         partitions: Vec::new(),
         markers: found.markers,
@@ -203,6 +206,7 @@ impl Saving {
     /// written: it is counted for the records alone, as what waits to be confirmed.
     pub(super) fn end(&self, lines: &mut Lines, driver: &mut Driver) -> Result<(), Broken> {
         self.mark(driver);
+        let mut decoder = Decoder::new(self.fields.clone());
         driver.end_after(&mut |driver| {
             for (input, offset, line) in lines.take_rests() {
                 let arrival = Arrival {
@@ -210,7 +214,8 @@ impl Saving {
                     offset,
                     appended: None,
                 };
-                driver.frame(arrival, Some(&line))?;
+                let verdict = decoder.decode(Some(&line));
+                driver.admit(arrival, Some(&line), verdict)?;
             }
             Ok(())
         })

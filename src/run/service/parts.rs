@@ -89,14 +89,13 @@ pub(super) fn parts(
         aside(config.rejects_topic.as_ref(), &connection, clock)?,
         aside(config.quarantine_topic.as_ref(), &connection, clock)?,
     );
-    let fields = counting.fields.clone();
-    let source = Consuming::start(readers, partitions, &fields, aside.keeps())?;
+    let source = Consuming::start(readers, partitions, &counting.fields, aside.keeps())?;
     let watchdog = supervisor.map(|supervisor| {
         let watched = [pipeline.watched(), source.watched()].concat();
         Rc::new(RefCell::new(Watchdog::new(supervisor, watched)))
     });
     let gate = gate(&unpublished, &saves, watchdog.clone(), clock, stop);
-    let mut driver = Driver::new(fields, begun.admission, pipeline, gate, aside);
+    let mut driver = Driver::new(begun.admission, pipeline, gate, aside);
     if config.until.is_some() {
         driver.leave_waiting();
     }
