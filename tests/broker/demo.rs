@@ -6,7 +6,6 @@ use crate::support::terminal::Terminal;
 use crate::support::wait_until;
 use crate::world::SOON;
 use std::path::Path;
-use std::time::Duration;
 
 #[test]
 fn the_demo_counts_right_and_ends_by_itself() {
@@ -31,7 +30,7 @@ fn the_demo_ends_cleanly_when_it_is_told_to() {
     let mut demo = Service::spawn(command);
     demo.stdout_line("tick 2", SOON);
     demo.signal("INT");
-    assert_eq!(demo.wait(Duration::from_secs(10)).code(), Some(0));
+    assert_eq!(demo.wait(SOON).code(), Some(0));
     assert!(demo.stdout().contains(" ticks and "), "{}", demo.stdout());
 }
 
@@ -98,7 +97,7 @@ fn on_a_terminal_every_key_does_what_it_says() {
     });
 
     terminal.press("q");
-    assert_eq!(terminal.wait(Duration::from_secs(20)).code(), Some(0));
+    assert_eq!(terminal.wait(SOON).code(), Some(0));
     let raw = terminal.raw();
     let left = raw
         .rfind("\x1b[?1049l")
@@ -118,9 +117,13 @@ fn a_terminal_comes_back_after_control_c_and_stays_colourless_if_so_wished() {
     };
     terminal.until("tick 3");
     terminal.press("\x03");
-    assert_eq!(terminal.wait(Duration::from_secs(20)).code(), Some(0));
+    let code = terminal.wait(SOON).code();
     let raw = terminal.raw();
-    assert!(raw.contains("\x1b[?1049h") && raw.contains("\x1b[?1049l"));
+    assert_eq!(code, Some(0), "{raw:?}");
+    assert!(
+        raw.contains("\x1b[?1049h") && raw.contains("\x1b[?1049l"),
+        "{raw:?}"
+    );
     let colours = (30..38).chain(90..98).map(|code| format!("\x1b[{code}m"));
     let mut used = colours
         .chain(["\x1b[38;".to_owned()])
@@ -136,7 +139,7 @@ fn a_hangup_gives_the_terminal_back() {
     };
     terminal.until("tick 2");
     terminal.hang_up();
-    terminal.wait(Duration::from_secs(20));
+    terminal.wait(SOON);
     assert!(terminal.raw().contains("\x1b[?1049l"));
 }
 

@@ -109,7 +109,7 @@ fn a_view_that_was_there_first_shows_the_service_when_it_comes() {
     stop(&mut service);
     terminal.until("is the service running?");
     terminal.press("q");
-    assert_eq!(terminal.wait(Duration::from_secs(20)).code(), Some(0));
+    assert_eq!(terminal.wait(SOON).code(), Some(0));
 }
 
 /// A health check must not pass because another job lives.

@@ -6,6 +6,7 @@ use std::io::{Read, Write};
 use std::num::NonZero;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 /// A terminal that `script` makes, with the program on it. Dropping it kills the program.
@@ -13,6 +14,7 @@ pub struct Terminal {
     child: Child,
     keys: Option<ChildStdin>,
     shown: Arc<Mutex<Shown>>,
+    showing: Option<JoinHandle<()>>,
     device: String,
 }
 
@@ -60,11 +62,11 @@ impl Terminal {
             raw: Vec::new(),
         }));
         let mut from_child = child.stdout.take().expect("piped");
-        let showing = Arc::clone(&shown);
-        std::thread::spawn(move || {
+        let to_screen = Arc::clone(&shown);
+        let showing = std::thread::spawn(move || {
             let mut bytes = [0; 4096];
             while let Ok(n @ 1..) = from_child.read(&mut bytes) {
-                let mut shown = showing.lock().expect("nobody panics with it");
+                let mut shown = to_screen.lock().expect("nobody panics with it");
                 shown.screen.process(&bytes[..n]);
                 shown.raw.extend_from_slice(&bytes[..n]);
             }
@@ -74,6 +76,7 @@ impl Terminal {
             child,
             keys,
             shown,
+            showing: Some(showing),
             device: String::new(),
         };
         terminal.device = wait_until(Duration::from_secs(20), "the terminal has a name", || {
@@ -171,11 +174,16 @@ impl Terminal {
         );
     }
 
-    /// Waits for the program's end.
+    /// Waits for the program's end, and until all that it wrote is shown.
     pub fn wait(&mut self, limit: Duration) -> ExitStatus {
-        wait_until(limit, "the program on the terminal ends", || {
+        let status = wait_until(limit, "the program on the terminal ends", || {
             self.child.try_wait().expect("a child can be waited for")
-        })
+        });
+        // What it wrote last may still be in the pipe: a machine with much to do ends it before that is read.
+        if let Some(showing) = self.showing.take() {
+            showing.join().expect("the screen takes any bytes");
+        }
+        status
     }
 }
 

@@ -4,6 +4,8 @@
 mod reader;
 mod surveyor;
 mod tap;
+#[cfg(test)]
+mod tests;
 mod topic_id;
 
 use std::collections::BTreeMap;

@@ -5,7 +5,6 @@ use std::time::{Duration, Instant};
 
 use rdkafka::consumer::Consumer;
 use rdkafka::error::KafkaError;
-use rdkafka::topic_partition_list::TopicPartitionList;
 use rdkafka::types::RDKafkaErrorCode;
 
 use super::super::{Event, Source};
@@ -66,7 +65,10 @@ struct Followed {
     index: PartitionIndex,
     topic: usize,
     partition: i32,
+    /// The offset to go on at.
+    next: i64,
     end: Option<i64>,
+    is_held: bool,
     is_finished: bool,
 }
 
@@ -106,7 +108,10 @@ impl Share {
     }
 
     /// Notes the offset after what was handed over.
-    fn reach(&mut self, topic: usize, partition: i32, next_offset: i64) {
+    fn reach(&mut self, place: usize, next_offset: i64) {
+        let followed = &mut self.followed[place];
+        followed.next = followed.next.max(next_offset);
+        let (topic, partition) = (followed.topic, followed.partition);
         match self.reached.last_mut() {
             Some((last, offset)) if *last == (topic, partition) => *offset = next_offset,
             _ => self.reached.push(((topic, partition), next_offset)),
@@ -164,60 +169,57 @@ impl Reader {
                     index,
                     topic,
                     partition,
+                    next: offset,
                     end,
+                    is_held: false,
                     is_finished,
                 });
-                match is_finished {
-                    true => Ok(()),
-                    false => self.start(topic, partition, offset),
-                }
+                self.start(self.share.followed.len() - 1)
             }
             Order::GoOn { index, offset } => {
                 let Some(place) = self.share.of(index) else {
                     return Ok(());
                 };
-                let followed = self.share.followed[place];
+                let followed = &mut self.share.followed[place];
                 if followed.is_finished {
                     return Ok(());
                 }
+                followed.next = offset;
+                let known = (followed.topic, followed.partition);
+                self.positions.lock().remove(&known);
                 // Begun anew it goes on whatever state the fetcher is in; a seek is refused after an offset error.
-                self.stop(followed);
-                let place = (followed.topic, followed.partition);
-                self.positions.lock().remove(&place);
-                self.start(followed.topic, followed.partition, offset)
+                self.stop(place);
+                self.start(place)
             }
-            Order::Hold { index, waits } => match self.share.of(index) {
-                Some(place) => self.hold(self.share.followed[place], waits),
-                None => Ok(()),
-            },
+            Order::Hold { index, waits } => {
+                let Some(place) = self.share.of(index) else {
+                    return Ok(());
+                };
+                // Not by pausing: the library notes an end that a batch reached as if a frame had been read there, and
+                // would resume behind the next one (its issue 4844).
+                self.share.followed[place].is_held = waits;
+                self.stop(place);
+                self.start(place)
+            }
         }
     }
 
-    fn start(&mut self, topic: usize, partition: i32, offset: i64) -> Result<(), Failure> {
+    /// Starts to fetch a partition where it is to go on, unless it is held or finished.
+    fn start(&mut self, place: usize) -> Result<(), Failure> {
+        let followed = self.share.followed[place];
+        if followed.is_held || followed.is_finished {
+            return Ok(());
+        }
         self.tap
-            .start(topic, partition, offset)
+            .start(followed.topic, followed.partition, followed.next)
             .map_err(|code| Failure::Internal(format!("cannot read a partition: {code}")))
     }
 
-    fn stop(&mut self, followed: Followed) {
+    fn stop(&mut self, place: usize) {
+        let followed = self.share.followed[place];
         if let Err(code) = self.tap.stop(followed.topic, followed.partition) {
             caution(&format!("a partition goes on being fetched: {code}"));
         }
-    }
-
-    fn hold(&self, followed: Followed, waits: bool) -> Result<(), Failure> {
-        if followed.is_finished {
-            return Ok(());
-        }
-        let mut list = TopicPartitionList::new();
-        list.add_partition(&self.topics[followed.topic], followed.partition);
-        let client = self.tap.client();
-        let done = if waits {
-            client.pause(&list)
-        } else {
-            client.resume(&list)
-        };
-        done.map_err(|error| Failure::Internal(format!("cannot pause a partition: {error}")))
     }
 
     /// Takes note of what the client has to say beside frames. Belongs to every wait, however long: a client that is not
@@ -268,7 +270,7 @@ impl Reader {
             self.positions.lock().extend(self.share.reached.drain(..));
         }
         while let Some(place) = self.share.finished.pop() {
-            self.stop(self.share.followed[place]);
+            self.stop(place);
         }
         Ok(taken)
     }
@@ -322,7 +324,7 @@ impl Source for Reader {
 }
 
 fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failure> {
-    let Some((topic, place)) = place_of(share, taken) else {
+    let Some(place) = place_of(share, taken) else {
         return Ok(());
     };
     let Followed {
@@ -343,7 +345,7 @@ fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failu
             .and_then(|ms| EventTime::try_from(ms / 1_000).ok()),
         payload: taken.payload(),
     })?;
-    share.reach(topic, taken.partition(), offset + 1);
+    share.reach(place, offset + 1);
     match end {
         Some(end) if offset + 1 >= end => finish(share, place, on),
         _ => Ok(()),
@@ -351,13 +353,13 @@ fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failu
 }
 
 fn reach_end(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failure> {
-    let Some((topic, place)) = place_of(share, taken) else {
+    let Some(place) = place_of(share, taken) else {
         return Ok(());
     };
     let Followed { index, end, .. } = share.followed[place];
     on(Event::ReachedEnd(index))?;
     // It lies behind the markers of transactions, which no frame tells of.
-    share.reach(topic, taken.partition(), taken.offset());
+    share.reach(place, taken.offset());
     match end {
         // The log only grows, so its end now is not before its end at the start; what is missing up to there
         // holds no frames, such as the markers of transactions.
@@ -396,7 +398,7 @@ fn note(
             SILENT.to_owned()
         }
         RDKafkaErrorCode::AutoOffsetReset => {
-            if let Some((_, place)) = place_of(share, taken) {
+            if let Some(place) = place_of(share, taken) {
                 noticed.lost_place.push(share.followed[place].index);
             }
             format!("a broker says that an offset of '{name}' is not there")
@@ -407,9 +409,8 @@ fn note(
     Ok(())
 }
 
-fn place_of(share: &Share, taken: &Taken<'_>) -> Option<(usize, usize)> {
-    let topic = taken.topic()?;
-    Some((topic, share.place(topic, taken.partition())?))
+fn place_of(share: &Share, taken: &Taken<'_>) -> Option<usize> {
+    share.place(taken.topic()?, taken.partition())
 }
 
 const SILENT: &str = "the brokers do not answer";

@@ -1,0 +1,128 @@
+//! A reader against brokers in memory.
+
+use rdkafka::mocking::MockCluster;
+use rdkafka::producer::{BaseProducer, BaseRecord, DefaultProducerContext, Producer};
+
+use super::*;
+use std::time::Duration;
+
+use super::super::{Event, Source};
+use crate::io::clock::ManualClock;
+
+/// More than enough for an answer of brokers in memory.
+const LIMIT: Duration = Duration::from_secs(60);
+const TRIES: usize = 3_000;
+const STEP: Duration = Duration::from_millis(20);
+
+struct World {
+    _cluster: MockCluster<'static, DefaultProducerContext>,
+    producer: BaseProducer,
+    reader: Reader,
+    offsets: Vec<i64>,
+    ends: usize,
+}
+
+impl World {
+    fn new() -> Self {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("users", 1, 1).expect("a topic");
+        let connection = Connection::new(cluster.bootstrap_servers(), Vec::new());
+        let producer = connection
+            .configure(&[])
+            .create()
+            .expect("a valid configuration");
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
+        let topics = ["users".to_owned()];
+        let consumers = consumers(&connection, "group", &topics, From::Earliest, 1, &clock);
+        let mut reader = consumers.expect("a valid configuration").readers.remove(0);
+        let follow = Order::Follow {
+            index: 0,
+            topic: 0,
+            partition: 0,
+            offset: 0,
+            end: None,
+        };
+        reader.obey(follow).expect("a partition to follow");
+        Self {
+            _cluster: cluster,
+            producer,
+            reader,
+            offsets: Vec::new(),
+            ends: 0,
+        }
+    }
+
+    fn produce(&self, frames: usize) {
+        for _ in 0..frames {
+            let record = BaseRecord::<(), str>::to("users")
+                .payload("{}")
+                .partition(0);
+            self.producer.send(record).expect("room for a frame");
+        }
+        self.producer.flush(LIMIT).expect("acknowledged frames");
+    }
+
+    fn hold(&mut self, waits: bool) {
+        let hold = Order::Hold { index: 0, waits };
+        self.reader.obey(hold).expect("no refusal");
+    }
+
+    /// Reads until this is so.
+    fn read_until(&mut self, is_so: impl Fn(&Self) -> bool) {
+        for _ in 0..TRIES {
+            if is_so(self) {
+                return;
+            }
+            let (offsets, ends) = (&mut self.offsets, &mut self.ends);
+            let polled = self.reader.poll(STEP, &mut |event| {
+                match event {
+                    Event::Frame { offset, .. } => offsets.push(offset),
+                    Event::ReachedEnd(_) => *ends += 1,
+                    Event::Finished(_) => {}
+                }
+                Ok(None)
+            });
+            polled.expect("no failure");
+        }
+        panic!("read {:?} and {} ends, no more", self.offsets, self.ends);
+    }
+}
+
+/// The client library resumes behind the next frame, when it has handed out the end of a partition in a batch.
+#[test]
+fn a_partition_that_was_held_at_its_end_goes_on_without_a_hole() {
+    let mut world = World::new();
+    world.produce(3);
+    world.read_until(|world| world.ends == 1);
+    world.hold(true);
+    world.produce(2);
+    world.hold(false);
+    world.read_until(|world| world.offsets.len() >= 5 || world.ends == 2);
+    assert_eq!(world.offsets, [0, 1, 2, 3, 4]);
+}
+
+#[test]
+fn a_partition_that_is_held_delivers_nothing_until_it_goes_on() {
+    let mut world = World::new();
+    world.hold(true);
+    world.produce(600);
+    let go_on = Order::GoOn {
+        index: 0,
+        offset: 100,
+    };
+    world.reader.obey(go_on).expect("no refusal");
+    for _ in 0..5 {
+        world
+            .reader
+            .poll(STEP, &mut |_| panic!("an event"))
+            .expect("no failure");
+    }
+    world.hold(false);
+    // The first batch, and nothing of what was fetched behind it.
+    world.read_until(|world| !world.offsets.is_empty());
+    world.hold(true);
+    world.hold(true);
+    world.hold(false);
+    world.read_until(|world| world.offsets.len() >= 500);
+    assert_eq!(world.offsets, (100..600).collect::<Vec<i64>>());
+}
