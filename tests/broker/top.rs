@@ -6,7 +6,6 @@ use crate::support::terminal::Terminal;
 use crate::support::wait_until;
 use crate::world::{Job, SOON, stop};
 use std::process::Command;
-use std::time::Duration;
 
 fn top(job: &Job, options: &[&str]) -> Command {
     let mut command = headcount();

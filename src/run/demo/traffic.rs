@@ -284,8 +284,9 @@ impl Sending {
             }
         }
         self.gauge.is_held_back.store(false, Ordering::Relaxed);
-        self.hand_over(partition, frame)?;
+        // First: a tick may reflect the frame before this thread runs on.
         self.ledger.send(partition, said);
+        self.hand_over(partition, frame)?;
         self.sent_bytes += bytes as u64;
         Ok(Ok(()))
     }
