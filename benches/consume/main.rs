@@ -157,7 +157,7 @@ impl Options {
             .headcount()
             .args(["replay", "-b", &self.broker, "-t", &self.topic()])
             .args(["--partitions", &self.partitions.to_string()])
-            .args(["--compression", &self.compression])
+            .args(["--compression", &self.compression, "-"])
             .stdin(generate.stdout.take().unwrap())
             .status();
         assert!(replay.unwrap().success() && generate.wait().unwrap().success());
