@@ -14,7 +14,7 @@ pub struct Terminal {
     child: Child,
     keys: Option<ChildStdin>,
     shown: Arc<Mutex<Shown>>,
-    showing: Option<JoinHandle<()>>,
+    showing: JoinHandle<()>,
     device: String,
 }
 
@@ -76,7 +76,7 @@ impl Terminal {
             child,
             keys,
             shown,
-            showing: Some(showing),
+            showing,
             device: String::new(),
         };
         terminal.device = wait_until(Duration::from_secs(20), "the terminal has a name", || {
@@ -180,9 +180,9 @@ impl Terminal {
             self.child.try_wait().expect("a child can be waited for")
         });
         // What it wrote last may still be in the pipe: a machine with much to do ends it before that is read.
-        if let Some(showing) = self.showing.take() {
-            showing.join().expect("the screen takes any bytes");
-        }
+        wait_until(limit, "all that was written is shown", || {
+            self.showing.is_finished().then_some(())
+        });
         status
     }
 }
