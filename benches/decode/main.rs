@@ -69,7 +69,17 @@ impl Contender {
     }
 
     fn round(&mut self, data: &Data) {
+        if let Reader::Rival(rival) = &mut self.reader {
+            self.seconds.push(rival.round());
+            return;
+        }
         let begin = cpu_s();
+        self.read(data);
+        self.seconds.push(cpu_s() - begin);
+    }
+
+    /// Reads all frames, and looks at no clock: rustix asks the vDSO for it, which valgrind hides.
+    fn read(&mut self, data: &Data) {
         match &mut self.reader {
             Reader::Decoder(decoder) => self.digest = Some(black_box(digest(decoder, data))),
             Reader::Newlines => {
@@ -79,12 +89,8 @@ impl Contender {
                         .sum::<u64>(),
                 );
             }
-            Reader::Rival(rival) => {
-                self.seconds.push(rival.round());
-                return;
-            }
+            Reader::Rival(rival) => drop(rival.round()),
         }
-        self.seconds.push(cpu_s() - begin);
     }
 
     fn least(&self) -> f64 {
