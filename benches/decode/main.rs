@@ -4,6 +4,7 @@
 //! cargo bench --bench decode                      # every row
 //! cargo bench --bench decode -- 2k recorded       # some of the data
 //! cargo bench --bench decode -- --once full-avx2  # decode the frames of 2 KB once, for valgrind and the like
+//! cargo bench --bench decode -- --once full-avx2 recorded 40    # other data, forty times, for a profiler
 //! ```
 //!
 //! In each round every contender reads the same frames once, one after the other, on one thread, so that what the machine
@@ -68,18 +69,18 @@ impl Contender {
         }
     }
 
-    fn round(&mut self, data: &Data) {
+    fn timed_round(&mut self, data: &Data) {
         if let Reader::Rival(rival) = &mut self.reader {
             self.seconds.push(rival.round());
             return;
         }
         let begin = cpu_s();
-        self.read(data);
+        self.round(data);
         self.seconds.push(cpu_s() - begin);
     }
 
-    /// Reads all frames, and looks at no clock: rustix asks the vDSO for it, which valgrind hides.
-    fn read(&mut self, data: &Data) {
+    /// Looks at no clock: rustix asks the vDSO for it, and valgrind hides that.
+    fn round(&mut self, data: &Data) {
         match &mut self.reader {
             Reader::Decoder(decoder) => self.digest = Some(black_box(digest(decoder, data))),
             Reader::Newlines => {
@@ -89,7 +90,9 @@ impl Contender {
                         .sum::<u64>(),
                 );
             }
-            Reader::Rival(rival) => drop(rival.round()),
+            Reader::Rival(rival) => {
+                rival.round();
+            }
         }
     }
 
@@ -157,7 +160,7 @@ fn measure(data: &Data) -> f64 {
     }
     for _ in 0..ROUNDS {
         for contender in &mut all {
-            contender.round(data);
+            contender.timed_round(data);
         }
     }
     let (frames, bytes) = (data.frames().count(), data.text().len());
@@ -204,8 +207,9 @@ fn measure(data: &Data) -> f64 {
     all[1].least() * 1e9 / bytes as f64
 }
 
-/// Decodes the frames of 2 KB once with the contender of that name, and times nothing.
-fn once(name: &str) {
+/// Decodes some data so many times with the contender of that name, and times nothing.
+fn once(name: &str, data: Option<&String>, times: Option<&String>) {
+    let times = times.map_or(1, |times| times.parse().expect("a number of times"));
     let mut all = contenders();
     let names: Vec<_> = all.iter().map(|one| one.name.clone()).collect();
     let Some(one) = all.iter_mut().find(|one| one.name == name) else {
@@ -215,8 +219,19 @@ fn once(name: &str) {
         );
         std::process::exit(2);
     };
-    let data = Data::of_size("2k", 2_048, 2 << 20);
-    one.round(&data);
+    let data = match data {
+        None => Some(Data::of_size("2k", 2_048, 2 << 20)),
+        Some(word) => (data::ALL.iter())
+            .find(|(name, _)| name == word)
+            .and_then(|(name, make)| make(name)),
+    };
+    let Some(data) = data else {
+        eprintln!("decode: there is no such data here");
+        std::process::exit(2);
+    };
+    for _ in 0..times {
+        one.round(&data);
+    }
     println!(
         "{name}: {} frames, {} bytes",
         data.frames().count(),
@@ -230,10 +245,10 @@ fn main() {
         .skip(1)
         .filter(|word| word != "--bench")
         .collect();
-    if let [flag, name] = &words[..]
+    if let [flag, name, rest @ ..] = &words[..]
         && flag == "--once"
     {
-        return once(name);
+        return once(name, rest.first(), rest.get(1));
     }
     let mut per_byte = Vec::new();
     for (name, make) in data::ALL {

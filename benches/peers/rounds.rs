@@ -169,10 +169,10 @@ impl Bench<'_> {
             .map_err(|failure| match failure {
                 Failure::Failed(why) => {
                     let said = fs::read_to_string(err).unwrap_or_default();
-                    let said = said
-                        .lines()
-                        .rfind(|line| !line.trim().is_empty())
-                        .unwrap_or_default();
+                    // Lines that begin with a space say where it happened, not what.
+                    let says_what =
+                        |line: &&str| !line.is_empty() && !line.starts_with(char::is_whitespace);
+                    let said = said.lines().rfind(says_what).unwrap_or_default();
                     Failure::Failed(format!("{why}: {said}"))
                 }
                 interrupted => interrupted,

@@ -18,6 +18,7 @@ import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.serialization.Serde;
 import org.apache.kafka.common.serialization.Serdes;
+import org.apache.kafka.common.serialization.Serializer;
 import org.apache.kafka.streams.KafkaStreams;
 import org.apache.kafka.streams.StoreQueryParameters;
 import org.apache.kafka.streams.StreamsBuilder;
@@ -48,6 +49,10 @@ public final class Count {
     private static final Duration EVERY = Duration.ofSeconds(30);
     private static final Duration LIMIT = Duration.ofMinutes(15);
     private static final Map<String, Long> PERIODS_S = Map.of("minute", 60L, "hour", 3_600L, "day", 86_400L);
+
+    private static final Serializer<Frame> NEVER_WRITTEN = (topic, frame) -> {
+        throw new UnsupportedOperationException();
+    };
 
     private final Map<Integer, Long> ends;
     private final CountDownLatch partitionsLeft;
@@ -102,7 +107,7 @@ public final class Count {
         StreamsBuilder builder = new StreamsBuilder();
         builder.addStateStore(Stores.keyValueStoreBuilder(
                 Stores.persistentKeyValueStore(STORE), Serdes.String(), Serdes.ByteArray()));
-        Serde<Frame> frames = Serdes.serdeFrom(null, new Frame.Reader());
+        Serde<Frame> frames = new Serdes.WrapperSerde<>(NEVER_WRITTEN, new Frame.Reader());
         builder.stream(topic, Consumed.with(Serdes.ByteArray(), frames).withTimestampExtractor(new Frame.Time()))
                 .process(Counter::new, STORE);
         return builder.build();
