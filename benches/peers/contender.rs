@@ -335,7 +335,7 @@ fn kafka(place: &Place) -> Vec<Contender> {
         &scratch,
     ];
     let jars = format!(
-        "ls {}/dependency | sed -nE 's/^(kafka-streams|datasketches-java)-(.*)\\.jar$/\\1 \\2/p' | sort -r | paste -sd,",
+        "ls {}/dependency | sed -nE 's/^(kafka-streams|datasketches-java)-(.*)\\.jar$/\\1 \\2/p' | sort -r | paste -sd, | sed 's/,/, /'",
         place.streams
     );
     vec![
