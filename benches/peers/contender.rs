@@ -45,23 +45,100 @@ pub struct Contender {
     pub version: Vec<String>,
 }
 
-/// Names, for `--only`.
-pub const NAMES: [&str; 14] = [
-    "headcount",
-    "headcount-1",
-    "headcount-fields",
-    "wc",
-    "jq",
-    "duckdb",
-    "clickhouse",
-    "redis",
-    "run",
-    "run-fields",
-    "bare",
-    "bare-ours",
-    "kcat",
-    "streams",
+/// Name, title, what it says, and command, in which [`Place::word`] knows the words in capitals; in the table's order.
+type Row = (&'static str, &'static str, Says, &'static str);
+
+const FILE_READERS: [Row; 8] = [
+    (
+        "headcount",
+        "`headcount count`, 2 threads",
+        Says::Records,
+        "HEADCOUNT count --format json --threads 2 FILE",
+    ),
+    (
+        "headcount-1",
+        "`headcount count`, 1 thread",
+        Says::Records,
+        "HEADCOUNT count --format json --threads 1 FILE",
+    ),
+    (
+        "headcount-fields",
+        "`headcount count --validate fields`, 2 threads",
+        Says::Records,
+        "HEADCOUNT count --format json --threads 2 --validate fields FILE",
+    ),
+    ("wc", "`wc -l`", Says::Nothing, "wc -l FILE"),
+    ("jq", "`jq`, `sort -u`, `wc -l`", Says::Number, "bash -c JQ"),
+    (
+        "duckdb",
+        "DuckDB, `approx_count_distinct`",
+        Says::Lines,
+        "PYTHON scripts/bench.d/duckdb_count.py FILE",
+    ),
+    (
+        "clickhouse",
+        "ClickHouse (chDB), `uniqCombined`",
+        Says::Lines,
+        "PYTHON scripts/bench.d/clickhouse_count.py FILE",
+    ),
+    (
+        "redis",
+        "Redis, `PFADD` pipelined",
+        Says::Lines,
+        "PEERS redis-client SOCKET FILE",
+    ),
 ];
+
+const TOPIC_READERS: [Row; 6] = [
+    (
+        "run",
+        "`headcount run`",
+        Says::Records,
+        "HEADCOUNT run -b BROKER -t TOPIC -o - -e",
+    ),
+    (
+        "run-fields",
+        "`headcount run --validate fields`",
+        Says::Records,
+        "HEADCOUNT run -b BROKER -t TOPIC -o - -e --validate fields",
+    ),
+    (
+        "bare",
+        "bare loop, default settings",
+        Says::Nothing,
+        "BARE --be default --broker BROKER --frames FRAMES --partitions PARTITIONS --compression none",
+    ),
+    (
+        "bare-ours",
+        "bare loop, headcount's settings and allocator",
+        Says::Nothing,
+        "OURS --be ours --broker BROKER --frames FRAMES --partitions PARTITIONS --compression none",
+    ),
+    (
+        "kcat",
+        "`kcat`",
+        Says::Nothing,
+        "kcat -C -q -b BROKER -t TOPIC -o beginning -e",
+    ),
+    (
+        "streams",
+        "Kafka Streams, DataSketches HLL",
+        Says::Lines,
+        "java -Dorg.slf4j.simpleLogger.defaultLogLevel=warn -cp CLASSES bench.Count BROKER TOPIC PARTITIONS SCRATCH",
+    ),
+];
+
+const REDIS_SERVER: &str =
+    "redis-server --port 0 --unixsocket SOCKET --save NOTHING --appendonly no";
+
+/// For `--only`.
+pub fn names() -> Vec<&'static str> {
+    FILE_READERS
+        .iter()
+        .chain(&TOPIC_READERS)
+        .map(|row| row.0)
+        .collect()
+}
 
 /// Where everything is. The working folder of all children is `dir`.
 pub struct Place {
@@ -125,21 +202,67 @@ impl Place {
         command.iter().map(word).collect::<Vec<_>>().join(" ")
     }
 
-    fn bare_loop(&self, program: &str, kind: &str) -> Vec<String> {
-        words(&[
-            program,
-            "--be",
-            kind,
-            "--broker",
-            &self.broker,
-            "--frames",
-            &self.frames.to_string(),
-            "--partitions",
-            &self.partitions.to_string(),
-            "--compression",
-            "none",
-        ])
+    /// A command from how it is written in the tables.
+    fn command(&self, line: &str) -> Vec<String> {
+        line.split(' ').map(|word| self.word(word)).collect()
     }
+
+    fn word(&self, word: &str) -> String {
+        let path = |path: PathBuf| path.display().to_string();
+        match word {
+            "HEADCOUNT" => self.headcount.clone(),
+            "BARE" => self.bare.clone(),
+            "OURS" => self.ours.clone(),
+            "PYTHON" => self.python.clone(),
+            "PEERS" => own_path(),
+            "FILE" => self.file(),
+            "JQ" => format!(
+                "set -o pipefail; jq .uid {} | LC_ALL=C sort -u | wc -l",
+                self.file()
+            ),
+            "SOCKET" => path(self.socket()),
+            "BROKER" => self.broker.clone(),
+            "TOPIC" => self.topic(),
+            "FRAMES" => self.frames.to_string(),
+            "PARTITIONS" => self.partitions.to_string(),
+            "CLASSES" => format!("{0}/classes:{0}/dependency/*", self.streams),
+            "SCRATCH" => path(self.scratch()),
+            "NOTHING" => String::new(),
+            script if script.starts_with("scripts/") => path(self.root.join(script)),
+            other => other.to_owned(),
+        }
+    }
+
+    /// What prints the version of a contender.
+    fn version(&self, name: &str) -> Vec<String> {
+        let with =
+            |program: &str, text: &str| [self.command(program), vec![text.to_owned()]].concat();
+        match name {
+            "wc" | "jq" => self.command(&format!("{name} --version")),
+            "redis" => self.command("redis-server --version"),
+            "duckdb" => with("PYTHON -c", "import duckdb; print(duckdb.__version__)"),
+            "clickhouse" => with(
+                "PYTHON -c",
+                "import chdb; print(str(chdb.query('select version()', 'TSV')).strip(), '(chDB ' + chdb.__version__ + ')')",
+            ),
+            "bare" | "bare-ours" => with(
+                "echo",
+                &format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1),
+            ),
+            "kcat" => with(
+                "bash -c",
+                "kcat -V | sed -n 's/^Version \\([^ ]*\\) .*librdkafka \\([^ ]*\\) .*/\\1 (librdkafka \\2)/p'",
+            ),
+            "streams" => with("bash -c", &jars(&self.streams)),
+            _ => self.command("HEADCOUNT --version"),
+        }
+    }
+}
+
+/// Prints which version of Kafka Streams and of DataSketches is there, by their files.
+fn jars(streams: &str) -> String {
+    let versions = "sed -nE 's/^(kafka-streams|datasketches-java)-(.*)\\.jar$/\\1 \\2/p'";
+    format!("ls {streams}/dependency | {versions} | sort -r | paste -sd, | sed 's/,/, /'")
 }
 
 /// The path without that of the folder it is in.
@@ -151,240 +274,21 @@ fn own_path() -> String {
     std::env::current_exe().unwrap().display().to_string()
 }
 
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|&word| word.to_owned()).collect()
-}
-
-fn more(command: &[String], others: &[&str]) -> Vec<String> {
-    [command, &words(others)].concat()
-}
-
-/// All of them, installed or not, in the table's order.
+/// All of them, installed or not.
 pub fn all(place: &Place) -> Vec<Contender> {
-    let mut all = files(place);
-    all.extend(kafka(place));
-    assert!(
-        all.iter().map(|one| one.name).eq(NAMES),
-        "names are in order"
-    );
-    all
-}
-
-fn files(place: &Place) -> Vec<Contender> {
-    let (file, socket) = (place.file(), place.socket().display().to_string());
-    let one = |name, title, says, command, version| Contender {
-        name,
-        kind: Kind::File,
-        title,
-        command,
-        server: None,
-        says,
-        version,
+    let of_kind = |kind, rows: &'static [Row]| {
+        rows.iter()
+            .map(move |&(name, title, says, line)| Contender {
+                name,
+                kind,
+                title,
+                command: place.command(line),
+                server: (name == "redis").then(|| place.command(REDIS_SERVER)),
+                says,
+                version: place.version(name),
+            })
     };
-    let headcount = |name, title, options: &[&str]| {
-        let command = more(
-            &words(&[&place.headcount, "count", "--format", "json"]),
-            options,
-        );
-        one(
-            name,
-            title,
-            Says::Records,
-            more(&command, &[&file]),
-            words(&[&place.headcount, "--version"]),
-        )
-    };
-    let python = |name, title, program: &str, version: &str| {
-        let path = place
-            .root
-            .join("scripts/bench.d")
-            .join(program)
-            .display()
-            .to_string();
-        let command = words(&[&place.python, &path, &file]);
-        one(
-            name,
-            title,
-            Says::Lines,
-            command,
-            words(&[&place.python, "-c", version]),
-        )
-    };
-    let jq = format!("set -o pipefail; jq .uid {file} | LC_ALL=C sort -u | wc -l");
-    let server = [
-        "redis-server",
-        "--port",
-        "0",
-        "--unixsocket",
-        &socket,
-        "--save",
-        "",
-        "--appendonly",
-        "no",
-    ];
-    vec![
-        headcount(
-            "headcount",
-            "`headcount count`, 2 threads",
-            &["--threads", "2"],
-        ),
-        headcount(
-            "headcount-1",
-            "`headcount count`, 1 thread",
-            &["--threads", "1"],
-        ),
-        headcount(
-            "headcount-fields",
-            "`headcount count --validate fields`, 2 threads",
-            &["--validate", "fields", "--threads", "2"],
-        ),
-        one(
-            "wc",
-            "`wc -l`",
-            Says::Nothing,
-            words(&["wc", "-l", &file]),
-            words(&["wc", "--version"]),
-        ),
-        one(
-            "jq",
-            "`jq`, `sort -u`, `wc -l`",
-            Says::Number,
-            words(&["bash", "-c", &jq]),
-            words(&["jq", "--version"]),
-        ),
-        python(
-            "duckdb",
-            "DuckDB, `approx_count_distinct`",
-            "duckdb_count.py",
-            "import duckdb; print(duckdb.__version__)",
-        ),
-        python(
-            "clickhouse",
-            "ClickHouse (chDB), `uniqCombined`",
-            "clickhouse_count.py",
-            "import chdb; print(str(chdb.query('select version()', 'TSV')).strip(), '(chDB ' + chdb.__version__ + ')')",
-        ),
-        Contender {
-            server: Some(words(&server)),
-            ..one(
-                "redis",
-                "Redis, `PFADD` pipelined",
-                Says::Lines,
-                words(&[&own_path(), "redis-client", &socket, &file]),
-                words(&["redis-server", "--version"]),
-            )
-        },
-    ]
-}
-
-fn kafka(place: &Place) -> Vec<Contender> {
-    let (broker, topic) = (place.broker.as_str(), place.topic());
-    let one = |name, title, says, command, version| Contender {
-        name,
-        kind: Kind::Kafka,
-        title,
-        command,
-        server: None,
-        says,
-        version,
-    };
-    let run = |name, title, options: &[&str]| {
-        let command = words(&[
-            &place.headcount,
-            "run",
-            "-b",
-            broker,
-            "-t",
-            &topic,
-            "-o",
-            "-",
-            "-e",
-        ]);
-        one(
-            name,
-            title,
-            Says::Records,
-            more(&command, options),
-            words(&[&place.headcount, "--version"]),
-        )
-    };
-    let librdkafka = format!("librdkafka {}", rdkafka::util::get_rdkafka_version().1);
-    let bare = |name, title, program: &str, kind| {
-        one(
-            name,
-            title,
-            Says::Nothing,
-            place.bare_loop(program, kind),
-            words(&["echo", &librdkafka]),
-        )
-    };
-    let classes = format!("{0}/classes:{0}/dependency/*", place.streams);
-    let (partitions, scratch) = (
-        place.partitions.to_string(),
-        place.scratch().display().to_string(),
-    );
-    let streams = [
-        "java",
-        "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-        "-cp",
-        &classes,
-        "bench.Count",
-        broker,
-        &topic,
-        &partitions,
-        &scratch,
-    ];
-    let jars = format!(
-        "ls {}/dependency | sed -nE 's/^(kafka-streams|datasketches-java)-(.*)\\.jar$/\\1 \\2/p' | sort -r | paste -sd, | sed 's/,/, /'",
-        place.streams
-    );
-    vec![
-        run("run", "`headcount run`", &[]),
-        run(
-            "run-fields",
-            "`headcount run --validate fields`",
-            &["--validate", "fields"],
-        ),
-        bare(
-            "bare",
-            "bare loop, default settings",
-            &place.bare,
-            "default",
-        ),
-        bare(
-            "bare-ours",
-            "bare loop, headcount's settings and allocator",
-            &place.ours,
-            "ours",
-        ),
-        one(
-            "kcat",
-            "`kcat`",
-            Says::Nothing,
-            words(&[
-                "kcat",
-                "-C",
-                "-q",
-                "-b",
-                broker,
-                "-t",
-                &topic,
-                "-o",
-                "beginning",
-                "-e",
-            ]),
-            words(&[
-                "bash",
-                "-c",
-                "kcat -V | sed -n 's/^Version //p' | sed 's/ builtin.*//; s/JSON.*librdkafka/librdkafka/; s/$/)/'",
-            ]),
-        ),
-        one(
-            "streams",
-            "Kafka Streams, DataSketches HLL",
-            Says::Lines,
-            words(&streams),
-            words(&["bash", "-c", &jars]),
-        ),
-    ]
+    of_kind(Kind::File, &FILE_READERS)
+        .chain(of_kind(Kind::Kafka, &TOPIC_READERS))
+        .collect()
 }

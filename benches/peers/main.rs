@@ -26,7 +26,7 @@ use std::time::Duration;
 use answer::Answer;
 use child::{Failure, Signals};
 use clap::Parser;
-use contender::{Contender, Kind, NAMES, Place};
+use contender::{Contender, Kind, Place};
 use machine::Moment;
 use rounds::{Bench, RUN_LIMIT, Section};
 use support::broker::Broker;
@@ -62,7 +62,7 @@ struct Options {
     patience: u64,
 
     /// Only these, and who they are compared with
-    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(NAMES))]
+    #[arg(long, value_name = "NAME,...", value_delimiter = ',', value_parser = clap::builder::PossibleValuesParser::new(contender::names()))]
     only: Vec<String>,
 
     /// Keep the generated frames for the next time
