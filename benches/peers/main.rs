@@ -219,6 +219,10 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let options = Options::parse();
+    if options.bare.is_empty() {
+        eprintln!("bench: scripts/bench starts this, with what it needs");
+        return ExitCode::from(2);
+    }
     if options.check {
         return ExitCode::SUCCESS;
     }

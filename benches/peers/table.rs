@@ -198,7 +198,7 @@ fn notes(bench: &Bench, subject: &Subject) -> String {
     let mut text = String::new();
     let _ = write!(
         text,
-        "{} frames, {:.0} MB, of one hour, {} users drawn from, seed as `headcount generate` has it; {} partitions, uncompressed, one \
+        "{} frames, {:.0} MB, of one hour, {} users drawn from, seed as `headcount generate` has it; partitions: {}, uncompressed, one \
          broker on the same machine. Medians; a ratio is the median of the ratios of each round, in which all ran one after the other, \
          beginning with another one each time. Time is from a program's start to its end, CPU that of user and system, of children and of \
          Redis' server too (the broker's is nobody's); memory is that of the largest process (of both for Redis), the most of all runs. \
