@@ -9,7 +9,7 @@
 //! | classes, strings, and what is outside of them | `classes`, `strings`, `escapes` | `ByteMaps` | `TokenMaps` |
 //! | containers | `brackets` | brackets | `ChangeMaps` |
 //! | the grammar | `grammar` | tokens, changes | `FindingMaps`, or what is wrong |
-//! | numbers and literals | `scalar` | findings | what is wrong |
+//! | numbers and literals | `numbers`, `literal` | tokens | what is wrong |
 //! | the two fields | `keys`, `value` | findings | where their values are |
 //! | UTF-8 | `utf8` | blocks beyond ASCII | what is wrong |
 //!
@@ -24,9 +24,10 @@ mod full;
 mod grammar;
 mod keys;
 mod lanes;
+mod literal;
 mod maps;
+mod numbers;
 mod portable;
-mod scalar;
 mod strings;
 #[cfg(test)]
 mod tests;
@@ -53,7 +54,7 @@ use portable::Portable;
 /// An instruction set that the on-demand decoder knows how to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
-    /// AVX-512 with VBMI, VBMI2 and VPOPCNTDQ: Ice Lake, Zen 4 and later.
+    /// AVX-512 with VBMI, VBMI2, VPOPCNTDQ and VPCLMULQDQ: Ice Lake, Zen 4 and later.
     Avx512,
     /// AVX2.
     Avx2,

@@ -15,7 +15,7 @@
 
 use std::arch::x86_64::*;
 
-use super::bytes::{Bytes, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, by_low_half, places_by_fours, utf8};
+use super::bytes::{Bytes, MARK_BY_LOW_HALF, SIGN_BY_LOW_HALF, by_low_half, utf8};
 use super::lanes::Lanes;
 use super::maps::{BLOCK, ByteMaps, CHUNK_BLOCKS, Row, StructureMaps};
 use super::{Found, Job, Work};
@@ -235,12 +235,16 @@ impl Bytes for Avx2 {
     }
 
     #[inline(always)]
-    fn digits(self, bytes: &[u8; 16]) -> u32 {
+    fn equal_letter(self, (low, high): Halves, letter: u8) -> u64 {
+        masks(same(lower(low), letter), same(lower(high), letter))
+    }
+
+    #[inline(always)]
+    fn digits(self, (low, high): Halves) -> u64 {
         proven! {
-            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
-            let digits = _mm_sub_epi8(bytes, _mm_set1_epi8(b'0'.cast_signed()));
-            let is_digit = _mm_cmpeq_epi8(_mm_min_epu8(digits, _mm_set1_epi8(9)), digits);
-            _mm_movemask_epi8(is_digit).cast_unsigned()
+            let low = _mm256_sub_epi8(low, all(b'0'));
+            let high = _mm256_sub_epi8(high, all(b'0'));
+            masks(at_most(low, 9), at_most(high, 9))
         }
     }
 
@@ -253,8 +257,13 @@ impl Bytes for Avx2 {
     }
 
     #[inline(always)]
-    fn places(self, bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize {
-        places_by_fours(bits, base, into)
+    fn extract(self, word: u64, mask: u64) -> u64 {
+        proven!(_pext_u64(word, mask))
+    }
+
+    #[inline(always)]
+    fn deposit(self, word: u64, mask: u64) -> u64 {
+        proven!(_pdep_u64(word, mask))
     }
 
     #[inline(always)]

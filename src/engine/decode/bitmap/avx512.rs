@@ -20,7 +20,7 @@ use super::lanes::Lanes;
 use super::maps::{BLOCK, ByteMaps, StructureMaps};
 use super::{Found, Job, Work};
 
-/// Proof that this CPU has the instructions. Needs VBMI, VBMI2 and VPOPCNTDQ too (Ice Lake, Zen 4 and later): what has AVX-512 without
+/// Proof that this CPU has the instructions. Needs VBMI, VBMI2, VPOPCNTDQ and VPCLMULQDQ too (Ice Lake, Zen 4 and later): what has AVX-512 without
 /// them is as well served by AVX2.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Avx512(Avx2);
@@ -33,7 +33,8 @@ impl Avx512 {
             && is_x86_feature_detected!("avx512vl")
             && is_x86_feature_detected!("avx512vbmi")
             && is_x86_feature_detected!("avx512vbmi2")
-            && is_x86_feature_detected!("avx512vpopcntdq");
+            && is_x86_feature_detected!("avx512vpopcntdq")
+            && is_x86_feature_detected!("vpclmulqdq");
         // What AVX2 code takes for granted is taken for granted here too.
         Avx2::detect().filter(|_| is_there).map(Self)
     }
@@ -41,7 +42,7 @@ impl Avx512 {
     /// Does the work with these instructions.
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
         #[target_feature(
-            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512vpopcntdq,avx2,bmi1,bmi2,lzcnt,popcnt"
+            enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi,avx512vbmi2,avx512vpopcntdq,vpclmulqdq,avx2,bmi1,bmi2,lzcnt,popcnt"
         )]
         fn inner<'f, J: Job>(proof: Avx512, work: Work<'f, '_>) -> Option<Found<'f>> {
             J::run(proof, proof, proof.0, work)
@@ -71,16 +72,6 @@ static LETTER_BY_LOW_BITS: [u8; 64] = {
     let mut i = 0;
     while i < LETTERS.len() {
         table[(LETTERS[i] & 63) as usize] = LETTERS[i];
-        i += 1;
-    }
-    table
-};
-
-static COUNTING_UP: [u8; BLOCK] = {
-    let mut table = [0; BLOCK];
-    let mut i = 0;
-    while i < BLOCK {
-        table[i] = i as u8;
         i += 1;
     }
     table
@@ -137,8 +128,9 @@ impl Bytes for Avx512 {
             let letters = _mm512_permutexvar_epi8(block, load(&LETTER_BY_LOW_BITS));
             maps.letter.put(at, _mm512_cmpeq_epi8_mask(letters, block));
             maps.bit1.put(at, _mm512_test_epi8_mask(block, all(1 << 1)));
-            maps.bit5.put(at, _mm512_test_epi8_mask(block, all(1 << 5)));
-            maps.bit6.put(at, _mm512_test_epi8_mask(block, all(1 << 6)));
+            // Moved to the top of the bytes rather than tested: all that was done above goes through the same port.
+            maps.bit5.put(at, _mm512_movepi8_mask(_mm512_slli_epi16::<2>(block)));
+            maps.bit6.put(at, _mm512_movepi8_mask(_mm512_slli_epi16::<1>(block)));
             maps.bit7.put(at, _mm512_movepi8_mask(block));
         }
     }
@@ -168,11 +160,15 @@ impl Bytes for Avx512 {
     }
 
     #[inline(always)]
-    fn digits(self, bytes: &[u8; 16]) -> u32 {
+    fn equal_letter(self, block: __m512i, letter: u8) -> u64 {
+        equal(proven!(_mm512_or_si512(block, all(0x20))), letter)
+    }
+
+    #[inline(always)]
+    fn digits(self, block: __m512i) -> u64 {
         proven! {
-            let bytes = _mm_loadu_si128(bytes.as_ptr().cast());
-            let digits = _mm_sub_epi8(bytes, _mm_set1_epi8(b'0'.cast_signed()));
-            u32::from(_mm_cmple_epu8_mask(digits, _mm_set1_epi8(9)))
+            let digits = _mm512_sub_epi8(block, all(b'0'));
+            _mm512_cmple_epu8_mask(digits, all(9))
         }
     }
 
@@ -204,25 +200,13 @@ impl Bytes for Avx512 {
     }
 
     #[inline(always)]
-    fn places(self, bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize {
-        let count = bits.count_ones() as usize;
-        proven! {
-            let places = _mm512_maskz_compress_epi8(bits, load(&COUNTING_UP));
-            let base = _mm256_set1_epi16(base.cast_signed());
-            let to = into.as_mut_ptr();
-            // More than 16 brackets in a block are rare; the first 16 are written whether they are there or not.
-            let sixteen = _mm256_cvtepu8_epi16(_mm512_castsi512_si128(places));
-            _mm256_storeu_si256(to.cast(), _mm256_add_epi16(sixteen, base));
-            if count > 16 {
-                let sixteen = _mm256_cvtepu8_epi16(_mm512_extracti32x4_epi32::<1>(places));
-                _mm256_storeu_si256(to.add(16).cast(), _mm256_add_epi16(sixteen, base));
-                let sixteen = _mm256_cvtepu8_epi16(_mm512_extracti32x4_epi32::<2>(places));
-                _mm256_storeu_si256(to.add(32).cast(), _mm256_add_epi16(sixteen, base));
-                let sixteen = _mm256_cvtepu8_epi16(_mm512_extracti32x4_epi32::<3>(places));
-                _mm256_storeu_si256(to.add(48).cast(), _mm256_add_epi16(sixteen, base));
-            }
-        }
-        count
+    fn extract(self, word: u64, mask: u64) -> u64 {
+        self.0.extract(word, mask)
+    }
+
+    #[inline(always)]
+    fn deposit(self, word: u64, mask: u64) -> u64 {
+        self.0.deposit(word, mask)
     }
 
     #[inline(always)]
@@ -310,6 +294,16 @@ impl Lanes for Avx512 {
     #[inline(always)]
     fn count(self, a: __m512i) -> u64 {
         proven!(_mm512_reduce_add_epi64(_mm512_popcnt_epi64(a)).cast_unsigned())
+    }
+    #[inline(always)]
+    fn prefix_xor_each(self, a: __m512i) -> __m512i {
+        // A product without carries, with a factor of ones: each bit is the parity of those up to it.
+        proven! {
+            let ones = _mm512_set1_epi64(-1);
+            let even = _mm512_clmulepi64_epi128::<0x00>(a, ones);
+            let odd = _mm512_clmulepi64_epi128::<0x01>(a, ones);
+            _mm512_unpacklo_epi64(even, odd)
+        }
     }
     #[inline(always)]
     fn lane_before(self, a: __m512i, before: __m512i) -> __m512i {

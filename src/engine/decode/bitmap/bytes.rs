@@ -20,15 +20,18 @@ pub(super) trait Bytes: Copy {
     /// The same for the few classes that lead to keys.
     fn classify_structure(self, block: Self::Block, maps: &mut StructureMaps, at: usize);
     fn equal(self, block: Self::Block, byte: u8) -> u64;
+    /// The same for a letter, large or small; `letter` is the small one.
+    fn equal_letter(self, block: Self::Block, letter: u8) -> u64;
     /// Hexadecimal digits.
     fn hex(self, block: Self::Block) -> u64;
-    /// Decimal digits among 16 bytes; the higher bits are 0.
-    fn digits(self, bytes: &[u8; 16]) -> u32;
+    /// Decimal digits.
+    fn digits(self, block: Self::Block) -> u64;
     /// Whether a block that follows on `before` is not UTF-8. A character that goes on behind it is no mistake here.
     fn breaks_utf8(self, block: Self::Block, before: Self::Block) -> bool;
-    /// Writes `base` plus the place of each bit, in order, and returns how many there are. What stands behind these is
-    /// overwritten with anything.
-    fn places(self, bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize;
+    /// The bits of `word` where `mask` has some, close together from the lowest on.
+    fn extract(self, word: u64, mask: u64) -> u64;
+    /// The lowest bits of `word`, one for each bit of `mask`, at the places of these.
+    fn deposit(self, word: u64, mask: u64) -> u64;
     /// Asks for the memory at this distance behind the first byte; there need not be any.
     fn prefetch(self, bytes: &[u8; BLOCK], distance: usize);
 
@@ -41,26 +44,6 @@ pub(super) trait Bytes: Copy {
             None => self.load_partial(rest),
         }
     }
-}
-
-/// Writes the places of the bits one after the other, four at a time.
-#[inline(always)]
-pub(super) fn places_by_fours(mut bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize {
-    let count = bits.count_ones() as usize;
-    let mut at = 0;
-    while at < count {
-        let four: &mut [u16; 4] = match into[at..].first_chunk_mut() {
-            Some(four) => four,
-            None => break,
-        };
-        for place in four {
-            // Where no bit is left this is 64, and the place is one of those that do not count.
-            *place = base + bits.trailing_zeros() as u16;
-            bits &= bits.wrapping_sub(1);
-        }
-        at += 4;
-    }
-    count
 }
 
 /// What a 16-byte table lookup by the low half of a byte is to find: the byte itself if it is a mark. Elsewhere what no byte

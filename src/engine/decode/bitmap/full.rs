@@ -6,8 +6,8 @@ use super::escapes;
 use super::grammar::Grammar;
 use super::keys::{Field, Names};
 use super::lanes::{Lanes, OneLane};
-use super::maps::{BLOCK, CHUNK, CHUNK_BLOCKS, MAX_LANES, Maps};
-use super::scalar;
+use super::maps::{BLOCK, CHUNK, MAX_LANES, Maps};
+use super::numbers::Numbers;
 use super::strings;
 use super::utf8::Utf8;
 use super::value;
@@ -49,6 +49,7 @@ fn scan<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Optio
         digits_due: 0,
         containers: Containers::ROOT,
         grammar: Grammar::at_start(lanes),
+        numbers: Numbers::default(),
         utf8: Utf8::default(),
         uid_end: 0,
         ts_end: 0,
@@ -72,6 +73,7 @@ struct Frame<'f, 'n, B: Bytes, L: Lanes> {
     digits_due: u64,
     containers: Containers,
     grammar: Grammar<L>,
+    numbers: Numbers,
     utf8: Utf8,
     /// Closing quotes of the last keys that name a field; 0 is none.
     uid_end: usize,
@@ -94,14 +96,16 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
         let Some((brackets, high)) = self.mark(chunk, blocks, maps) else {
             return false;
         };
-        if !self.containers.follow(chunk, from, brackets, maps) {
+        if !self.containers.follow(self.bytes, from, brackets, maps) {
             return false;
         }
         let left = self.judge(blocks, maps);
-        let scalars_are_good = self.check_scalars(left.scalars, from, maps);
+        let scalars = left.scalars | self.numbers.goes_on();
+        let numbers_are_good =
+            (self.numbers).are_good(self.bytes, self.root, (from, scalars), &maps.tokens);
         self.find_fields(&left, from, maps);
         self.utf8.check(self.bytes, self.root, from, high);
-        scalars_are_good && self.utf8.is_good() && self.lanes.used(self.grammar.wrong) == 0
+        numbers_are_good && self.utf8.is_good() && self.lanes.used(self.grammar.wrong) == 0
     }
 
     /// What each byte is; returns the number of blocks.
@@ -121,10 +125,10 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
         whole.len() + 1
     }
 
-    /// Strings, and what is outside; returns the number of brackets, and which blocks have bytes beyond ASCII. None if a
-    /// string is wrong.
+    /// Strings, and what is outside; returns which blocks have brackets, and which have bytes beyond ASCII. None if a string
+    /// is wrong.
     #[inline(always)]
-    fn mark(&mut self, chunk: &[u8], blocks: usize, maps: &mut Maps) -> Option<(usize, u64)> {
+    fn mark(&mut self, chunk: &[u8], blocks: usize, maps: &mut Maps) -> Option<(u64, u64)> {
         let lanes = self.lanes;
         if !blocks.is_multiple_of(L::COUNT) {
             for row in maps.bytes.rows() {
@@ -159,37 +163,14 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
                 }
             }
             maps.tokens.bracket.put_group(lanes, group, marked.bracket);
-            brackets = self.list_brackets(group, lanes.used(marked.bracket), brackets, maps);
+            brackets |= lanes.used(marked.bracket) << (group * L::COUNT);
             high |= lanes.used(marked.high) << (group * L::COUNT);
             maps.changes
                 .in_object
                 .put_group(lanes, group, lanes.splat(0));
             maps.changes.at_root.put_group(lanes, group, lanes.splat(0));
         }
-        maps.changes.in_object.0[CHUNK_BLOCKS] = 0;
-        maps.changes.at_root.0[CHUNK_BLOCKS] = 0;
         Some((brackets, high))
-    }
-
-    /// Lists the brackets of a group behind those that are listed; returns how many there are then.
-    #[inline(always)]
-    fn list_brackets(&self, group: usize, used: u64, mut count: usize, maps: &mut Maps) -> usize {
-        let mut used = used;
-        while used != 0 {
-            let at = group * L::COUNT + used.trailing_zeros() as usize;
-            used &= used - 1;
-            let Some(into) = maps
-                .brackets
-                .get_mut(count..)
-                .and_then(|rest| rest.first_chunk_mut())
-            else {
-                break;
-            };
-            count += self
-                .bytes
-                .places(maps.tokens.bracket.word(at), (at * BLOCK) as u16, into);
-        }
-        count
     }
 
     #[inline(always)]
@@ -210,25 +191,6 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             left.escaped_keys |= found.escaped_keys << (group * L::COUNT);
         }
         left
-    }
-
-    #[inline(always)]
-    fn check_scalars(&self, mut blocks: u64, from: usize, maps: &Maps) -> bool {
-        let mut are_good = true;
-        while blocks != 0 {
-            let block = blocks.trailing_zeros() as usize;
-            blocks &= blocks - 1;
-            let mut starts = maps.findings.scalar_start.word(block);
-            while starts != 0 {
-                let at = from + block * BLOCK + starts.trailing_zeros() as usize;
-                starts &= starts - 1;
-                let Some(text) = self.root.get(at..) else {
-                    return false;
-                };
-                are_good &= scalar::is_good(self.bytes, text);
-            }
-        }
-        are_good
     }
 
     #[inline(always)]

@@ -12,12 +12,12 @@
 //! | `:` | behind a key, and nothing else may |
 //!
 //! That is the whole grammar, but for what other phases see to: that brackets pair (`brackets`), what is in strings
-//! (`strings`, `escapes`, `utf8`), how numbers and literals are spelled (`scalar`), and that the root's end is the frame's
+//! (`strings`, `escapes`, `utf8`), how numbers and literals are spelled (`numbers`, `literal`), and that the root's end is the frame's
 //! (`full`). The tests compare the sum with a reader that goes byte by byte.
 
 use super::keys::Names;
 use super::lanes::Lanes;
-use super::maps::{ChangeMaps, FindingMaps, TokenMaps};
+use super::maps::{ChangeMaps, FindingMaps, Row, TokenMaps};
 use super::strings::last_bit;
 
 /// What one group leaves for the next: of each of these, whether the last token was it.
@@ -79,9 +79,8 @@ impl<L: Lanes> Grammar<L> {
     ) -> Found {
         let [quote, inside, open, close, comma, colon, space, scalar] =
             tokens.for_grammar(lanes, group);
-        let in_object =
-            lanes.prefix_xor(changes.in_object.group(lanes, group), &mut self.in_object);
-        let at_root = lanes.prefix_xor(changes.at_root.group(lanes, group), &mut self.at_root);
+        let in_object = behind_changes(lanes, &changes.in_object, group, &mut self.in_object);
+        let at_root = behind_changes(lanes, &changes.at_root, group, &mut self.at_root);
 
         let space = Space {
             is_any: lanes.used(space) != 0,
@@ -126,10 +125,10 @@ impl<L: Lanes> Grammar<L> {
             findings.escaped_key.put_group(lanes, group, escaped_key);
             escaped_keys = lanes.used(escaped_key);
         }
-        findings.scalar_start.put_group(lanes, group, scalar_start);
         findings.candidate.put_group(lanes, group, candidate);
         Found {
-            scalars: lanes.used(scalar_start),
+            // A number may end with a block: whether it may is seen in the next one.
+            scalars: lanes.used(scalar) | (lanes.tops(scalar) << 1),
             candidates: lanes.used(candidate),
             escaped_keys,
         }
@@ -149,6 +148,13 @@ impl<L: Lanes> Grammar<L> {
         let passed = lanes.add_long(root_key, escape, &mut self.in_escaped_key);
         lanes.and(passed, root_key_end)
     }
+}
+
+/// What the brackets before each byte have made of something that they change.
+#[inline(always)]
+fn behind_changes<L: Lanes>(lanes: L, changes: &Row, group: usize, parity: &mut u64) -> L::Word {
+    let changes = changes.group(lanes, group);
+    lanes.xor(lanes.prefix_xor(changes, parity), changes)
 }
 
 /// White space outside of strings.

@@ -80,15 +80,21 @@ pub(super) trait Lanes: Copy {
         self.or(self.add(a, a), below)
     }
 
-    /// For each bit the parity of all bits up to it, itself included, and of those in groups before (`parity`).
+    /// Lane by lane: for each bit the parity of all bits up to it, itself included.
     #[inline(always)]
-    fn prefix_xor(self, a: Self::Word, parity: &mut u64) -> Self::Word {
+    fn prefix_xor_each(self, a: Self::Word) -> Self::Word {
         let a = self.xor(a, self.shl::<1>(a));
         let a = self.xor(a, self.shl::<2>(a));
         let a = self.xor(a, self.shl::<4>(a));
         let a = self.xor(a, self.shl::<8>(a));
         let a = self.xor(a, self.shl::<16>(a));
-        let a = self.xor(a, self.shl::<32>(a));
+        self.xor(a, self.shl::<32>(a))
+    }
+
+    /// For each bit the parity of all bits up to it, itself included, and of those in groups before (`parity`).
+    #[inline(always)]
+    fn prefix_xor(self, a: Self::Word, parity: &mut u64) -> Self::Word {
+        let a = self.prefix_xor_each(a);
         let mut lanes = self.tops(a);
         lanes ^= lanes << 1;
         if Self::COUNT > 2 {

@@ -15,8 +15,8 @@ pub(super) const MAX_LANES: usize = 8;
 
 /// One bitmap of a chunk.
 ///
-/// Longer than a chunk by the lanes of a group: what a bracket at the chunk's very end changes belongs to the next one.
-/// That also keeps the rows from lying a power of two apart, where they would push each other out of the cache.
+/// Longer than a chunk by the lanes of a group, because what lies behind the last block is emptied a group at a time. That also
+/// keeps the rows from lying a power of two apart, where they would push each other out of the cache.
 #[derive(Clone)]
 #[repr(C, align(64))]
 pub(super) struct Row(pub(super) [u64; CHUNK_BLOCKS + MAX_LANES]);
@@ -153,8 +153,8 @@ impl TokenMaps {
     }
 }
 
-/// Where something changes, such as the kind of the innermost container. The parity of the bits up to a byte says which of
-/// the two it is there.
+/// The brackets behind which something changes, such as the kind of the innermost container. The parity of the bits before a
+/// byte says which of the two it is there.
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct ChangeMaps {
@@ -168,15 +168,13 @@ pub(super) struct ChangeMaps {
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct FindingMaps {
-    /// First bytes of numbers and literals.
-    pub(super) scalar_start: Row,
     /// Closing quotes of root keys that may be one of the two fields.
     pub(super) candidate: Row,
     /// Closing quotes of root keys in which there is an escape; filled only where there are any.
     pub(super) escaped_key: Row,
 }
 
-/// Everything that is kept of one chunk, about 20 KiB. Made once, used for every frame.
+/// Everything that is kept of one chunk, about 13 KiB. Made once, used for every frame.
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct Maps {
@@ -185,9 +183,7 @@ pub(super) struct Maps {
     pub(super) tokens: TokenMaps,
     pub(super) changes: ChangeMaps,
     pub(super) findings: FindingMaps,
-    /// Where in the chunk brackets are, in order. Longer than a chunk by what is written without a look at how many.
-    pub(super) brackets: [u16; CHUNK + BLOCK],
-    /// Types of the containers below the innermost 64: one bit a level, 1 is an object.
+    /// Types of the outer containers, as `brackets` puts them away.
     pub(super) outer: [u64; OUTER_WORDS],
 }
 
@@ -228,11 +224,9 @@ impl Maps {
                 at_root: ROW,
             },
             findings: FindingMaps {
-                scalar_start: ROW,
                 candidate: ROW,
                 escaped_key: ROW,
             },
-            brackets: [0; CHUNK + BLOCK],
             outer: [0; OUTER_WORDS],
         })
     }

@@ -1,6 +1,6 @@
 //! Blocks without SIMD: the twin that the fast ones are held to, and what runs where these are not to be had.
 
-use super::bytes::{Bytes, places_by_fours};
+use super::bytes::Bytes;
 use super::lanes::OneLane;
 use super::maps::{BLOCK, ByteMaps, StructureMaps};
 use super::{Found, Job, Work};
@@ -106,12 +106,13 @@ impl Bytes for Portable {
     }
 
     #[inline(always)]
-    fn digits(self, bytes: &[u8; 16]) -> u32 {
-        let mut bits = 0;
-        for (i, byte) in bytes.iter().enumerate() {
-            bits |= u32::from(byte.is_ascii_digit()) << i;
-        }
-        bits
+    fn equal_letter(self, block: [u8; BLOCK], letter: u8) -> u64 {
+        bits(&block, |byte| byte | 0x20 == letter)
+    }
+
+    #[inline(always)]
+    fn digits(self, block: [u8; BLOCK]) -> u64 {
+        bits(&block, |byte| byte.is_ascii_digit())
     }
 
     #[inline(always)]
@@ -131,8 +132,25 @@ impl Bytes for Portable {
     }
 
     #[inline(always)]
-    fn places(self, bits: u64, base: u16, into: &mut [u16; BLOCK]) -> usize {
-        places_by_fours(bits, base, into)
+    fn extract(self, word: u64, mut mask: u64) -> u64 {
+        let (mut extracted, mut count) = (0, 0);
+        while mask != 0 {
+            extracted |= ((word >> mask.trailing_zeros()) & 1) << count;
+            mask &= mask - 1;
+            count += 1;
+        }
+        extracted
+    }
+
+    #[inline(always)]
+    fn deposit(self, mut word: u64, mut mask: u64) -> u64 {
+        let mut deposited = 0;
+        while mask != 0 {
+            deposited |= (word & 1) << mask.trailing_zeros();
+            mask &= mask - 1;
+            word >>= 1;
+        }
+        deposited
     }
 
     #[inline(always)]

@@ -1,15 +1,17 @@
 //! Each phase against the same thing said bit by bit or byte by byte.
 
 use super::super::bytewise;
+use super::brackets::Containers;
 use super::bytes::Bytes;
 use super::classes;
 use super::lanes::{Lanes, OneLane};
 use super::maps::{BLOCK, CHUNK_BLOCKS, Maps};
+use super::numbers::Numbers;
 use super::portable::Portable;
-use super::scalar;
 use super::strings;
 #[cfg(target_arch = "x86_64")]
 use super::{Avx2, Avx512};
+use crate::limits::MAX_FRAME_DEPTH;
 
 /// Sebastiano Vigna's splitmix64.
 struct Dice(u64);
@@ -261,10 +263,11 @@ fn check_block<B: Bytes>(bytes: B, text: &[u8; BLOCK], dice: &mut Dice) {
     assert_eq!(bytes.hex(block), are(&|b| b.is_ascii_hexdigit()));
     let byte = dice.next() as u8;
     assert_eq!(bytes.equal(block, byte), are(&|b| b == byte));
-    let sixteen = text.first_chunk().unwrap();
+    assert_eq!(bytes.digits(block), are(&|b| b.is_ascii_digit()));
+    let letter = b"etrz"[dice.below(4)];
     assert_eq!(
-        u64::from(bytes.digits(sixteen)),
-        are(&|b| b.is_ascii_digit()) & 0xffff
+        bytes.equal_letter(block, letter),
+        are(&|b| b | 0x20 == letter)
     );
     let len = dice.below(BLOCK);
     let padded = bytes.load_partial(&text[..len]);
@@ -276,14 +279,17 @@ fn check_block<B: Bytes>(bytes: B, text: &[u8; BLOCK], dice: &mut Dice) {
         }
     })[0];
     assert_eq!(bytes.equal(padded, byte), expected, "{len} bytes");
-    let bits = dice.word();
-    let mut places = [0; BLOCK];
-    let count = bytes.places(bits, 640, &mut places);
-    let expected: Vec<u16> = (0..64)
-        .filter(|at| (bits >> at) & 1 == 1)
-        .map(|at| 640 + at)
-        .collect();
-    assert_eq!(places[..count], expected);
+    let (word, mask) = (dice.word(), dice.word());
+    let places: Vec<usize> = (0..64).filter(|at| (mask >> at) & 1 == 1).collect();
+    let extracted = by_bits(1, |at| {
+        (places.get(at)).is_some_and(|place| (word >> place) & 1 == 1)
+    })[0];
+    assert_eq!(bytes.extract(word, mask), extracted);
+    let deposited = by_bits(1, |at| {
+        let number = places.iter().position(|place| *place == at);
+        number.is_some_and(|number| (word >> number) & 1 == 1)
+    })[0];
+    assert_eq!(bytes.deposit(word, mask), deposited);
 }
 
 /// UTF-8 against the standard library, on pieces of characters at the border of two blocks.
@@ -338,28 +344,141 @@ fn check_utf8<B: Bytes>(bytes: B) {
     assert!(broken > 1_000, "hardly any mistakes: {broken}");
 }
 
-/// Numbers and literals against the reader that goes byte by byte.
+/// Numbers and literals against the reader that goes byte by byte, wherever in two blocks they are.
 fn check_scalars<B: Bytes>(bytes: B) {
     let pieces = [
         "0", "1", "9", "12", "345678", "-", ".", "e", "E", "+", "true", "false", "null", "nul",
-        ",", "}", "]", " ", "\n", "x", "\"", ":",
+        "x", "\\", "é",
     ];
     let mut dice = Dice(19);
     let mut good = 0;
+    let mut maps = Maps::new();
     for _ in 0..100_000 {
-        let mut text: String = (0..1 + dice.below(8))
-            .map(|_| pieces[dice.below(pieces.len())])
-            .collect();
-        if dice.below(2) == 0 {
-            text.push_str(",\"padding behind it, longer than is looked at\"");
+        let mut text = " ".repeat(dice.below(BLOCK));
+        let mut scalars = Vec::new();
+        for _ in 0..1 + dice.below(3) {
+            let start = text.len();
+            for _ in 0..1 + dice.below(6) {
+                text.push_str(pieces[dice.below(pieces.len())]);
+            }
+            scalars.push(start..text.len());
+            text.push_str(&",]} "[dice.below(4)..][..1]);
         }
-        let len = bytewise::scalar_len(text.as_bytes());
-        let next = len.and_then(|len| text.as_bytes().get(len));
-        let expected = next.is_some_and(|next| b",}] \t\n\r".contains(next));
-        assert_eq!(scalar::is_good(bytes, text.as_bytes()), expected, "{text}");
+        let is_good = |scalar: &std::ops::Range<usize>| {
+            let scalar = &text[scalar.clone()];
+            bytewise::scalar_len(scalar.as_bytes()) == Some(scalar.len())
+        };
+        let blocks = text.len().div_ceil(BLOCK);
+        let is_scalar = |at: usize| scalars.iter().any(|scalar| scalar.contains(&at));
+        for (at, word) in by_bits(blocks, is_scalar).into_iter().enumerate() {
+            maps.tokens.scalar.put(at, word);
+        }
+        let expected = scalars.iter().all(is_good);
+        let found = Numbers::default().are_good(
+            bytes,
+            text.as_bytes(),
+            (0, (1 << blocks) - 1),
+            &maps.tokens,
+        );
+        assert_eq!(found, expected, "{text}");
         good += u32::from(expected);
     }
-    assert!(good > 5_000, "hardly any good ones: {good}");
+    assert!(good > 3_000, "hardly any good ones: {good}");
+}
+
+/// Brackets and spaces, and what is known of each place.
+struct Bracketed {
+    text: Vec<u8>,
+    /// Whether the innermost container before each byte but the first is an object, and whether it is the root.
+    contexts: Vec<(bool, bool)>,
+    depth: usize,
+    deepest: usize,
+    is_good: bool,
+}
+
+/// A text that is mostly well formed and now and then deep, by a walk with a stack.
+fn bracketed(opening: usize, dice: &mut Dice) -> Bracketed {
+    let spaces = [0, 0, 1, 30][dice.below(4)];
+    let (mut text, mut stack) = (vec![b'{'], vec![b'{']);
+    let (mut contexts, mut deepest) = (Vec::new(), 0);
+    let mut is_good = true;
+    while text.len() < CHUNK_BLOCKS * BLOCK && !(stack.is_empty() && dice.below(4) > 0) {
+        contexts.push((stack.last() == Some(&b'{'), stack.len() == 1));
+        let byte = if dice.below(1 + spaces) > 0 || stack.is_empty() {
+            b' '
+        } else if dice.below(100) < opening {
+            b"{["[dice.below(2)]
+        } else {
+            let fits = stack.last().map_or(b'}', |open| open + 2);
+            let is_other = dice.below(3_000) == 0;
+            if is_other { b'}' ^ b']' ^ fits } else { fits }
+        };
+        text.push(byte);
+        match byte {
+            b'{' | b'[' => stack.push(byte),
+            b'}' | b']' => is_good &= stack.pop() == Some(byte - 2),
+            _ => {}
+        }
+        deepest = deepest.max(stack.len());
+        is_good &= stack.len() <= MAX_FRAME_DEPTH;
+    }
+    Bracketed {
+        text,
+        contexts,
+        depth: stack.len(),
+        deepest,
+        is_good,
+    }
+}
+
+/// Enters the brackets of a text, and returns which blocks have some.
+fn put_brackets(text: &[u8], maps: &mut Maps) -> u64 {
+    let blocks = text.len().div_ceil(BLOCK);
+    let words = |is_so: &dyn Fn(u8) -> bool| {
+        by_bits(blocks, |at| text.get(at).is_some_and(|byte| is_so(*byte)))
+    };
+    let brackets = words(&|byte| b"{}[]".contains(&byte));
+    let opens = words(&|byte| b"{[".contains(&byte));
+    let bit5 = words(&|byte| byte & 0x20 != 0);
+    let mut used = 0;
+    for at in 0..blocks {
+        maps.tokens.bracket.put(at, brackets[at]);
+        maps.tokens.open.put(at, opens[at]);
+        maps.bytes.bit5.put(at, bit5[at]);
+        maps.changes.in_object.put(at, 0);
+        maps.changes.at_root.put(at, 0);
+        used |= u64::from(brackets[at] != 0) << at;
+    }
+    used
+}
+
+/// Which brackets change contexts.
+fn check_brackets<B: Bytes>(bytes: B) {
+    let mut dice = Dice(29);
+    let mut maps = Maps::new();
+    let (mut good, mut deepest) = (0, 0);
+    for round in 0..20_000 {
+        let made = bracketed([30, 45, 70, 95][round % 4], &mut dice);
+        deepest = deepest.max(made.deepest);
+        let used = put_brackets(&made.text, &mut maps);
+        let mut containers = Containers::ROOT;
+        let follows = containers.follow(bytes, 0, used, &mut maps);
+        assert_eq!(follows, made.is_good, "{}", made.text.escape_ascii());
+        if !made.is_good {
+            continue;
+        }
+        good += 1;
+        assert_eq!(containers.end_of_root().is_some(), made.depth == 0);
+        let (mut in_object, mut at_root) = (false, false);
+        for (at, expected) in made.contexts.iter().enumerate() {
+            in_object ^= bit(&[maps.changes.in_object.word(at / BLOCK)], at % BLOCK);
+            at_root ^= bit(&[maps.changes.at_root.word(at / BLOCK)], at % BLOCK);
+            let text = made.text.escape_ascii();
+            assert_eq!((in_object, at_root), *expected, "behind {at} of {text}");
+        }
+    }
+    assert!(good > 10_000, "hardly any good ones: {good}");
+    assert!(deepest > MAX_FRAME_DEPTH, "never too deep: {deepest}");
 }
 
 /// All phases that there is a twin for, on these instructions.
@@ -370,6 +489,7 @@ fn check_all<B: Bytes, L: Lanes>(bytes: B, lanes: L) {
     check_bytes(bytes, lanes);
     check_utf8(bytes);
     check_scalars(bytes);
+    check_brackets(bytes);
 }
 
 #[test]

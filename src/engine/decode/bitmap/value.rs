@@ -1,7 +1,7 @@
 //! What stands behind a root key: the only two values of a frame that are ever looked at.
 
 use super::bytes::Bytes;
-use super::scalar;
+use super::literal;
 use crate::engine::decode::value::Raw;
 
 /// The value behind the key whose closing quote is at `key_end`; none where the frame ends before it does. Numbers are taken
@@ -19,7 +19,7 @@ pub(super) fn behind<B: Bytes>(bytes: B, root: &[u8], key_end: usize) -> Option<
             let text = &root[start..];
             let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
             let len = text.iter().position(|byte| !is_part(byte))?;
-            if !scalar::ends(text[len]) {
+            if !literal::ends(text[len]) {
                 return None;
             }
             Raw::Number(&text[..len])
