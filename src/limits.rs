@@ -127,6 +127,8 @@ pub const CLOCKS_APART_MAX_MS: u64 = 60_000;
 
 /// Longest time between two looks for acknowledgements, in milliseconds.
 pub const DELIVERY_POLL_MS: u64 = 10;
+/// The same where none is waited for.
+pub const QUIET_POLL_MS: u64 = 50;
 /// Shortest and longest `--every`, in milliseconds.
 pub const TICK_MIN_MS: u64 = 100;
 /// See [`TICK_MIN_MS`].

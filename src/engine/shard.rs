@@ -3,6 +3,8 @@
 mod answers;
 mod look;
 mod saved;
+#[cfg(test)]
+mod tests;
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -11,7 +13,7 @@ use std::ops::Range;
 
 use self::saved::Saving;
 use super::barrier::Answer;
-use super::calendar::{Calendar, Period, WindowId};
+use super::calendar::{Bounds, Calendar, Period, WindowId};
 use super::frame::Sighting;
 use super::sketch::Precision;
 use super::sketch::estimate::Tally;
@@ -51,6 +53,28 @@ struct Window {
     kept: Kept,
     /// Changed since it was saved; then listed in `Shard::unsaved`.
     unsaved: bool,
+    /// Periods in whose windows all users were recorded that are in this one.
+    shared: u8,
+}
+
+/// A window in which nothing changed when a user was recorded. In every window around it nothing will either, if what is in
+/// this one is in those too: a sketch that has all of another one has its users and its ranks.
+#[derive(Clone, Copy)]
+struct Known {
+    bounds: Bounds,
+    /// As [`Window::shared`].
+    shared: u8,
+}
+
+impl Known {
+    const NOWHERE: Self = Self {
+        bounds: Bounds { start: 0, end: 0 },
+        shared: 0,
+    };
+
+    fn is_within(&self, around: Bounds) -> bool {
+        around.start <= self.bounds.start && self.bounds.end <= around.end
+    }
 }
 
 /// Some pages of the trailing table and of every calendar window. No other shard has them.
@@ -109,23 +133,31 @@ impl Shard {
     fn enter(&mut self, sightings: &[Sighting]) {
         for together in sightings.chunks(TOGETHER) {
             self.trailing.record_all(together);
+            let mut known = [Known::NOWHERE; TOGETHER];
             for period in Period::ALL {
-                for sighting in together {
+                for (sighting, known) in together.iter().zip(&mut known) {
                     if sighting.periods & period.bit() != 0 {
-                        self.insert(period, sighting);
+                        self.insert(period, sighting, known);
                     }
                 }
             }
         }
     }
 
-    fn insert(&mut self, period: Period, sighting: &Sighting) {
+    fn insert(&mut self, period: Period, sighting: &Sighting, known: &mut Known) {
         let (precision, pages) = (self.precision, &self.pages);
-        let window = self.windows.entry(period, sighting.ts, |id, _| Window {
+        if known.shared & period.bit() != 0
+            && known.is_within(self.windows.bounds(period, sighting.ts))
+        {
+            return;
+        }
+        let make = |id, _| Window {
             id,
             kept: Kept::Warm(Share::new(precision, pages.clone())),
             unsaved: false,
-        });
+            shared: u8::MAX,
+        };
+        let (bounds, window) = (self.windows).entry_with_bounds(period, sighting.ts, make);
         if !matches!(window.kept, Kept::Warm(_)) {
             let nobody = Kept::Warm(Share::new(precision, pages.clone()));
             let share = match mem::replace(&mut window.kept, nobody) {
@@ -135,12 +167,20 @@ impl Shard {
             };
             window.kept = Kept::Warm(share);
         }
-        if let Kept::Warm(share) = &mut window.kept
-            && share.insert(sighting.hash)
-            && !window.unsaved
-        {
-            window.unsaved = true;
-            self.saving.note_unsaved(window.id);
+        let Kept::Warm(share) = &mut window.kept else {
+            return;
+        };
+        if share.insert(sighting.hash) {
+            window.shared &= sighting.periods;
+            if !window.unsaved {
+                window.unsaved = true;
+                self.saving.note_unsaved(window.id);
+            }
+        } else if known.shared == 0 {
+            *known = Known {
+                bounds,
+                shared: window.shared,
+            };
         }
     }
 

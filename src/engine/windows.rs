@@ -79,6 +79,16 @@ impl<T> WindowMap<T> {
         ts: EventTime,
         make: impl FnOnce(WindowId, Bounds) -> T,
     ) -> &mut T {
+        self.entry_with_bounds(period, ts, make).1
+    }
+
+    /// The same, with the window's bounds.
+    pub fn entry_with_bounds(
+        &mut self,
+        period: Period,
+        ts: EventTime,
+        make: impl FnOnce(WindowId, Bounds) -> T,
+    ) -> (Bounds, &mut T) {
         let Cached { bounds, mut slot } = *self.cached(period, ts);
         if slot == NO_SLOT {
             let id = WindowId {
@@ -92,9 +102,8 @@ impl<T> WindowMap<T> {
             };
             self.cached(period, ts).slot = slot;
         }
-        self.slots[slot]
-            .as_mut()
-            .expect("an indexed slot is occupied")
+        let entry = self.slots[slot].as_mut();
+        (bounds, entry.expect("an indexed slot is occupied"))
     }
 
     fn insert(&mut self, id: WindowId, value: T) -> usize {

@@ -23,7 +23,7 @@ use crate::io::clock::Clock;
 use crate::io::process::usage;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
-    BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS,
+    BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS, QUIET_POLL_MS,
     UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
 };
 use crate::observe::board::Board;
@@ -117,6 +117,8 @@ pub(super) struct ServicePublisher {
     backoff_ms: u64,
     /// `None` where nobody wants to know.
     teller: Option<Teller>,
+    /// Whether a checkpoint was under way when this was last looked at.
+    is_saving: bool,
 }
 
 impl ServicePublisher {
@@ -141,6 +143,7 @@ impl ServicePublisher {
             hold_until_ms: 0,
             backoff_ms: BACKOFF_MIN_MS,
             teller: None,
+            is_saving: false,
         }
     }
 
@@ -254,6 +257,7 @@ impl ServicePublisher {
             }
         }
         self.unpublished.set(&self.outbox);
+        self.is_saving = self.is_saving();
         Ok(())
     }
 }
@@ -293,7 +297,12 @@ impl Publisher for ServicePublisher {
     }
 
     fn patience(&self) -> Duration {
-        Duration::from_millis(DELIVERY_POLL_MS)
+        let is_quiet = self.outbox.is_empty() && !self.is_saving;
+        Duration::from_millis(if is_quiet {
+            QUIET_POLL_MS
+        } else {
+            DELIVERY_POLL_MS
+        })
     }
 
     fn finish(&mut self, deadline_ms: u64) -> Result<(), Failure> {

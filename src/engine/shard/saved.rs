@@ -114,6 +114,8 @@ impl Shard {
             id,
             kept: Kept::Shelved,
             unsaved: false,
+            // Who recorded in it before, and in what else, is not known.
+            shared: 0,
         };
         let restored = self.windows.entry(id.period, ts, shelved).id;
         (restored == id).then_some(()).ok_or(Damaged("a window"))

@@ -25,8 +25,6 @@ pub(super) struct Containers {
     outer: usize,
     /// Place of the last bracket, from the first byte of the root.
     last: usize,
-    /// Not 0 if brackets did not pair.
-    wrong: u64,
 }
 
 /// Up to 64 brackets, close together, the first one's bit the lowest.
@@ -52,7 +50,6 @@ impl Containers {
         inner: 1,
         outer: 0,
         last: 0,
-        wrong: 0,
     };
 
     /// Where the root ends, if it does.
@@ -93,13 +90,13 @@ impl Containers {
             changes.at_root.0[0] |= 1;
         }
         *self = containers;
-        self.wrong == 0
+        true
     }
 
     /// How many containers are open.
     #[inline(always)]
     fn depth(&self) -> usize {
-        self.inner.wrapping_add(self.outer)
+        self.inner + self.outer
     }
 
     /// 1 if the innermost container is an object.
@@ -114,7 +111,7 @@ impl Containers {
         u64::from(self.depth() == 1)
     }
 
-    /// Takes brackets into account; returns which of them change contexts. None if they are too deep.
+    /// Takes brackets into account; returns which of them change contexts. None if they do not pair or are too deep.
     #[inline(always)]
     fn pass<B: Bytes>(
         &mut self,
@@ -135,7 +132,9 @@ impl Containers {
         // both brackets change a context, or neither does. Far in they may be too deep, and go the usual way.
         let may_be_too_deep = self.depth() + LEVELS >= MAX_FRAME_DEPTH;
         let leaf = opens & ((!opens & all) >> 1) & u64::from(may_be_too_deep).wrapping_sub(1);
-        self.wrong |= leaf & (is_curly ^ (is_curly >> 1));
+        if leaf & (is_curly ^ (is_curly >> 1)) != 0 {
+            return None;
+        }
         let others = all & !(leaf | (leaf << 1));
         let (was_in_object, was_at_root) = (self.is_in_object(), self.is_at_root());
         let rest = Packed {
@@ -187,7 +186,7 @@ impl Containers {
             let run = (opens.checked_shr(at).unwrap_or(0).trailing_zeros()).min(count - at);
             let closed = is_curly.checked_shr(at).unwrap_or(0);
             mismatch |= (types as u64 ^ closed) & low(run);
-            // More than there are: the depth wraps around, and the frame is refused anyway.
+            // More than there are: the depth wraps around, and the frame is refused below.
             mismatch |= u64::from(run as usize > depth);
             let behind = (types >> 1) as u64 & low(run);
             in_object |= behind.wrapping_shl(at);
@@ -199,8 +198,10 @@ impl Containers {
             depth = depth.wrapping_sub(run as usize);
             at += run;
         }
-        self.wrong |= mismatch;
-        self.inner = depth.wrapping_sub(self.outer);
+        if mismatch != 0 || deepest > MAX_FRAME_DEPTH {
+            return None;
+        }
+        self.inner = depth - self.outer;
         self.types = types;
         if self.inner == 0 && self.outer > 0 {
             // All that were at hand are closed; the one around them was not seen above.
@@ -208,11 +209,10 @@ impl Containers {
             in_object |= self.is_in_object() << (count - 1);
         }
         let change = |behind: u64, before: u64| behind ^ ((behind << 1) | before);
-        let changes = Changes {
+        Some(Changes {
             in_object: change(in_object, was_in_object),
             at_root: change(at_root, was_at_root),
-        };
-        (deepest <= MAX_FRAME_DEPTH).then_some(changes)
+        })
     }
 
     /// Puts containers away, or fetches them, until 64 are at hand or there are no more.

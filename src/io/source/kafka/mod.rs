@@ -33,6 +33,10 @@ const PROPERTIES: &[(&str, &str)] = &[
     ("enable.partition.eof", "true"),
     // The default of 1 s stalls the fetcher whenever decoding is slower than fetching.
     ("fetch.queue.backoff.ms", "1"),
+    // A response costs both sides more than the frames in it do, where it has but one or two. So a broker waits for about
+    // three frames of 2 KB, and no longer than a tenth of a second.
+    ("fetch.min.bytes", "6144"),
+    ("fetch.wait.max.ms", "100"),
     // What may wait in all partitions of a consumer together: they share its queue. The default is 64 MiB.
     ("queued.max.messages.kbytes", "16384"),
     // Also the most that a batch unpacks to: one that is larger stops its partition for good. With zstd the
