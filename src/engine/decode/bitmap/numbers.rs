@@ -78,7 +78,8 @@ impl Numbers {
             let block = blocks.trailing_zeros() as usize;
             blocks &= blocks - 1;
             let at = from + block * BLOCK;
-            let Some(text) = root.get(at..) else {
+            // A scalar that the frame ends with would go on here. A frame ends with a brace.
+            let Some(text @ [_, ..]) = root.get(at..) else {
                 return false;
             };
             wrong |= carry.mistakes(bytes, text, tokens.scalar.word(block));
