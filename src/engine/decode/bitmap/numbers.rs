@@ -104,14 +104,39 @@ impl Numbers {
             wrong |= u64::from(!literal::is_good(&text[at..]));
         }
         let number = scalar & run_out(scalar, literals, &mut self.in_literal);
-        let (digit, minus, starts) = (digit & number, minus & number, starts & number);
+        let (digit, starts) = (digit & number, starts & number);
+        let zero = bytes.equal(block, b'0') & starts;
+        let behind_digit = behind(digit, &mut self.digit);
+        if (number ^ digit) | self.under_way() == 0 {
+            // Whole numbers without a sign: most are.
+            return wrong | (behind(zero, &mut self.zero) & digit);
+        }
+        wrong | self.mistakes_beside_digits(bytes, block, number, (digit, behind_digit), starts)
+    }
+
+    /// Not 0 if a number goes on in which there was more than digits.
+    #[inline(always)]
+    fn under_way(&self) -> u64 {
+        self.sign | self.point | self.exponent | self.beyond_point | self.beyond_exponent
+    }
+
+    /// The mistakes in a block that are made with signs, points and exponents, and with what follows on a zero.
+    #[inline(always)]
+    fn mistakes_beside_digits<B: Bytes>(
+        &mut self,
+        bytes: B,
+        block: B::Block,
+        number: u64,
+        (digit, behind_digit): (u64, u64),
+        starts: u64,
+    ) -> u64 {
+        let minus = bytes.equal(block, b'-') & number;
         let plus = bytes.equal(block, b'+') & number;
         let point = bytes.equal(block, b'.') & number;
         let exponent = bytes.equal_letter(block, b'e') & number;
         let zero = bytes.equal(block, b'0') & number;
         let sign = minus | plus;
 
-        let behind_digit = behind(digit, &mut self.digit);
         let behind_exponent = behind(exponent, &mut self.exponent);
         let behind_minus = behind(minus & starts, &mut self.minus);
         let digit_due = behind(sign, &mut self.sign) | behind(point, &mut self.point);
@@ -121,7 +146,7 @@ impl Numbers {
         let later_mark = mark & run_out(number, mark, &mut self.beyond_point);
         let later_exponent = exponent & run_out(number, exponent, &mut self.beyond_exponent);
 
-        wrong |= number & !(digit | sign | mark);
+        let mut wrong = number & !(digit | sign | mark);
         wrong |= minus & !(starts | behind_exponent);
         wrong |= plus & !behind_exponent;
         wrong |= mark & !behind_digit;
