@@ -37,8 +37,6 @@ const PROPERTIES: &[(&str, &str)] = &[
     // three frames of 2 KB, and no longer than a tenth of a second.
     ("fetch.min.bytes", "6144"),
     ("fetch.wait.max.ms", "100"),
-    // What one partition may have of a response: all of it, so that a topic of one is read as fast as one of several.
-    ("fetch.message.max.bytes", FETCH_BYTES),
     // What may wait in all partitions of a consumer together: they share its queue. The default is 64 MiB.
     ("queued.max.messages.kbytes", "16384"),
     // Also the most that a batch unpacks to: one that is larger stops its partition for good. With zstd the
