@@ -376,6 +376,10 @@ mod tests {
             ("{", Verdict::Rejected(Json)),
             (r#"{"uid":"a","ts":7}}"#, Verdict::Rejected(Json)),
             (r#"{"uid":"a","ts":7} {}"#, Verdict::Rejected(Json)),
+            (r#"{"uid":"a","ts":7},{}"#, Verdict::Rejected(Json)),
+            (r#"{"uid":"a","ts":7},[[]]"#, Verdict::Rejected(Json)),
+            (r#"{"uid":"a","ts":7},[7]"#, Verdict::Rejected(Json)),
+            (r#"{"uid":"a","ts":7},"#, Verdict::Rejected(Json)),
             (r#"{"uid":"a","ts":7,}"#, Verdict::Rejected(Json)),
             (r#"{"uid":"a\ud83d","ts":7}"#, Verdict::Rejected(Json)),
         ];

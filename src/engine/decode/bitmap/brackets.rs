@@ -124,6 +124,10 @@ impl Containers {
             is_curly,
             count,
         } = packed;
+        if self.depth() == 0 {
+            // Behind the root there may be none.
+            return None;
+        }
         let all = low(count);
         if self.inner > LEVELS || self.outer > 0 {
             self.make_room(outer);
@@ -143,6 +147,11 @@ impl Containers {
             count: others.count_ones(),
         };
         let changes = self.pass_runs(rest, outer)?;
+        let is_last = others.leading_zeros() == all.leading_zeros();
+        if self.depth() == 0 && !is_last {
+            // The one that closes the root is among them; behind it there is a container with none in it.
+            return None;
+        }
         let in_object = bytes.deposit(changes.in_object, others);
         let at_root = bytes.deposit(changes.at_root, others);
         // What holds before each leaf.
@@ -174,6 +183,8 @@ impl Containers {
         let mut mismatch = 0;
         let mut at = 0;
         while at < count {
+            // Behind the root there may be none.
+            mismatch |= u64::from(depth == 0);
             let run = (opens >> at).trailing_ones();
             let opened = from_behind << at;
             let opened = opened.checked_shr(u64::BITS - run).unwrap_or(0);

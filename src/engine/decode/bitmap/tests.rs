@@ -404,7 +404,8 @@ fn bracketed(opening: usize, dice: &mut Dice) -> Bracketed {
     let mut is_good = true;
     while text.len() < CHUNK_BLOCKS * BLOCK && !(stack.is_empty() && dice.below(4) > 0) {
         contexts.push((stack.last() == Some(&b'{'), stack.len() == 1));
-        let byte = if dice.below(1 + spaces) > 0 || stack.is_empty() {
+        let is_behind = stack.is_empty() && dice.below(8) > 0;
+        let byte = if dice.below(1 + spaces) > 0 || is_behind {
             b' '
         } else if dice.below(100) < opening {
             b"{["[dice.below(2)]
@@ -414,6 +415,8 @@ fn bracketed(opening: usize, dice: &mut Dice) -> Bracketed {
             if is_other { b'}' ^ b']' ^ fits } else { fits }
         };
         text.push(byte);
+        // Behind the root there may be no bracket of any kind.
+        is_good &= byte == b' ' || !stack.is_empty();
         match byte {
             b'{' | b'[' => stack.push(byte),
             b'}' | b']' => is_good &= stack.pop() == Some(byte - 2),
