@@ -174,7 +174,7 @@ pub(super) struct FindingMaps {
     pub(super) escaped_key: Row,
 }
 
-/// Everything that is kept of one chunk, about 13 KiB. Made once, used for every frame.
+/// Everything that is kept of one chunk, about 15 KiB. Made once, used for every frame.
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct Maps {
