@@ -6,11 +6,13 @@
 
 mod each_run;
 mod joined;
+mod last;
 mod look;
 mod saved;
 
 use std::collections::BTreeSet;
 
+use self::last::Last;
 use self::saved::Unsaved;
 use super::admit::Rules;
 use super::barrier::{ClosedBy, Stage, WindowFacts};
@@ -138,6 +140,8 @@ pub struct Catalog {
     warm: Vec<WindowId>,
     /// `None` where nothing is saved.
     unsaved: Option<Unsaved>,
+    /// The windows of the last frame, unless anything but frames has come since.
+    last: Option<Last>,
     next_seq: u64,
     /// The window up to which an end has been put out.
     ended_at: Option<WindowId>,
@@ -157,6 +161,7 @@ impl Catalog {
             dirty: Vec::new(),
             warm: Vec::new(),
             unsaved: None,
+            last: None,
             next_seq: 1,
             ended_at: None,
         }
@@ -170,7 +175,29 @@ impl Catalog {
         watermark: Option<i64>,
         ledger: &mut Ledger,
     ) -> u8 {
+        match &self.last {
+            Some(last) if last.holds(ts, watermark) => {
+                for slot in &last.slots[..last.windows] {
+                    let entry = self.windows.at(*slot);
+                    entry.frames += 1;
+                    entry.late += u64::from(late);
+                }
+                last.periods
+            }
+            _ => self.count_elsewhere(ts, late, watermark, ledger),
+        }
+    }
+
+    /// The same where the windows are to be looked up.
+    fn count_elsewhere(
+        &mut self,
+        ts: EventTime,
+        late: bool,
+        watermark: Option<i64>,
+        ledger: &mut Ledger,
+    ) -> u8 {
         let mut periods = 0;
+        let mut last = Last::NONE;
         for &period in &self.periods {
             let Bounds { start, end } = self.windows.bounds(period, ts);
             if is_expired(self.retention_s[period as usize], end, watermark) {
@@ -180,10 +207,12 @@ impl Catalog {
             periods |= period.bit();
             let id = WindowId { period, start };
             let open = &mut self.open;
-            let entry = self.windows.entry(period, ts, |id, bounds| {
+            let (bounds, slot) = self.windows.slot(period, ts, |id, bounds| {
                 open.insert((bounds.end, id));
                 Entry::new(bounds.end)
             });
+            last.add(period, slot, bounds, self.retention_s[period as usize]);
+            let entry = self.windows.at(slot);
             entry.frames += 1;
             entry.late += u64::from(late);
             entry.visited = true;
@@ -199,11 +228,14 @@ impl Catalog {
                 }
             }
         }
+        // Whoever counts among expired windows has more to do than to count.
+        self.last = (last.windows == self.periods.len()).then_some(last);
         periods
     }
 
     /// What a barrier puts out and tells the shards, at most `WINDOWS_PER_BARRIER` windows of it.
     pub fn collect(&mut self, ask: Ask, passed: Passed, completeness: Completeness) -> Collected {
+        self.last = None;
         let mut collected = Collected::default();
         match self.emission {
             Emission::Live | Emission::Finals => {

@@ -157,7 +157,8 @@ impl Shard {
             unsaved: false,
             shared: u8::MAX,
         };
-        let (bounds, window) = (self.windows).entry_with_bounds(period, sighting.ts, make);
+        let (bounds, slot) = self.windows.slot(period, sighting.ts, make);
+        let window = self.windows.at(slot);
         if !matches!(window.kept, Kept::Warm(_)) {
             let nobody = Kept::Warm(Share::new(precision, pages.clone()));
             let share = match mem::replace(&mut window.kept, nobody) {

@@ -20,6 +20,15 @@ struct Cached {
     slot: usize,
 }
 
+/// Where the entry of a window is, until that is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot(usize);
+
+impl Slot {
+    /// No entry's.
+    pub const NOWHERE: Self = Self(NO_SLOT);
+}
+
 /// A map from calendar windows to `T`, looked up by period and second.
 #[derive(Debug, Clone)]
 pub struct WindowMap<T> {
@@ -79,16 +88,17 @@ impl<T> WindowMap<T> {
         ts: EventTime,
         make: impl FnOnce(WindowId, Bounds) -> T,
     ) -> &mut T {
-        self.entry_with_bounds(period, ts, make).1
+        let (_, slot) = self.slot(period, ts, make);
+        self.at(slot)
     }
 
-    /// The same, with the window's bounds.
-    pub fn entry_with_bounds(
+    /// Where that entry is, and the window's bounds.
+    pub fn slot(
         &mut self,
         period: Period,
         ts: EventTime,
         make: impl FnOnce(WindowId, Bounds) -> T,
-    ) -> (Bounds, &mut T) {
+    ) -> (Bounds, Slot) {
         let Cached { bounds, mut slot } = *self.cached(period, ts);
         if slot == NO_SLOT {
             let id = WindowId {
@@ -102,8 +112,17 @@ impl<T> WindowMap<T> {
             };
             self.cached(period, ts).slot = slot;
         }
-        let entry = self.slots[slot].as_mut();
-        (bounds, entry.expect("an indexed slot is occupied"))
+        (bounds, Slot(slot))
+    }
+
+    /// The entry that is there.
+    ///
+    /// # Panics
+    ///
+    /// If it was removed.
+    pub fn at(&mut self, slot: Slot) -> &mut T {
+        let entry = self.slots[slot.0].as_mut();
+        entry.expect("the slot of a window is occupied")
     }
 
     fn insert(&mut self, id: WindowId, value: T) -> usize {

@@ -8,6 +8,7 @@ impl Catalog {
     /// Adds what was counted in the windows of another catalog of the same calendar, but for those that are expired at this
     /// watermark. What was said of them is left behind.
     pub(in crate::engine) fn join(&mut self, other: &Self, watermark: Option<i64>) {
+        self.last = None;
         let windows = Period::ALL
             .into_iter()
             .flat_map(|p| other.windows.of_period(p));

@@ -28,6 +28,7 @@ impl Unsaved {
 impl Catalog {
     /// From now on, keeps note of what is to be saved.
     pub(in crate::engine) fn keep_unsaved(&mut self) {
+        self.last = None;
         self.unsaved.get_or_insert_default();
     }
 
@@ -38,6 +39,7 @@ impl Catalog {
 
     /// The windows that changed since the last call, and those that were forgotten.
     pub(in crate::engine) fn save(&mut self) -> Vec<(WindowId, Option<SavedWindow>)> {
+        self.last = None;
         let Some(unsaved) = &mut self.unsaved else {
             return Vec::new();
         };
@@ -67,6 +69,7 @@ impl Catalog {
 
     /// Takes over which windows are closed and what was said of them, but not what was counted in them since.
     pub(in crate::engine) fn take_words(&mut self, after: &Self) {
+        self.last = None;
         self.next_seq = after.next_seq;
         for (id, said) in Period::ALL
             .into_iter()
@@ -101,6 +104,7 @@ impl Catalog {
         next_seq: u64,
         windows: impl IntoIterator<Item = (WindowId, SavedWindow)>,
     ) -> Result<(), Damaged> {
+        self.last = None;
         self.next_seq = next_seq;
         for (id, saved) in windows {
             let damaged = || Damaged("a window");

@@ -21,15 +21,20 @@ pub(super) struct Vote {
 #[derive(Debug, Clone)]
 pub(super) struct Votes {
     arrived: VecDeque<Vote>,
-    /// The same, by time; the first `arrived.len()` count.
-    sorted: [EventTime; CLOCK_VOTES],
+    /// The same, by time: as many as `arrived` from `first` on. There is room for more, so that where frames come in order
+    /// hardly any vote ever moves.
+    sorted: [EventTime; ROOM],
+    first: usize,
 }
+
+const ROOM: usize = 4 * CLOCK_VOTES;
 
 impl Votes {
     pub(super) fn new() -> Self {
         Self {
             arrived: VecDeque::with_capacity(CLOCK_VOTES),
-            sorted: [0; CLOCK_VOTES],
+            sorted: [0; ROOM],
+            first: 0,
         }
     }
 
@@ -56,21 +61,37 @@ impl Votes {
         };
         self.arrived.push_back(vote);
         let filled = self.len() - usize::from(oldest.is_none());
+        let sorted = &mut self.sorted[self.first..];
         // The place of the leaving vote is the hole; those between it and the new one's place move by one.
         let hole = match oldest {
             Some(oldest) if oldest.ts == vote.ts => return Some(oldest),
-            Some(oldest) => place(&self.sorted[..filled], oldest.ts),
+            Some(oldest) => place(&sorted[..filled], oldest.ts),
             None => filled,
         };
-        let place = place(&self.sorted[..filled], vote.ts);
-        if place > hole {
-            self.sorted.copy_within(hole + 1..place, hole);
-            self.sorted[place - 1] = vote.ts;
+        let place = place(&sorted[..filled], vote.ts);
+        if hole == 0 && place == filled {
+            self.slide(vote.ts);
+        } else if place > hole {
+            sorted.copy_within(hole + 1..place, hole);
+            sorted[place - 1] = vote.ts;
         } else {
-            self.sorted.copy_within(place..hole, place + 1);
-            self.sorted[place] = vote.ts;
+            sorted.copy_within(place..hole, place + 1);
+            sorted[place] = vote.ts;
         }
         oldest
+    }
+
+    /// The least vote gives way to one that is greater than all others.
+    fn slide(&mut self, ts: EventTime) {
+        let end = self.first + self.len();
+        if end < ROOM {
+            self.first += 1;
+            self.sorted[end] = ts;
+        } else {
+            self.sorted.copy_within(self.first + 1..end, 0);
+            self.first = 0;
+            self.sorted[self.len() - 1] = ts;
+        }
     }
 
     /// Takes back the vote of a frame.
@@ -89,6 +110,7 @@ impl Votes {
     }
 
     fn sort(&mut self) {
+        self.first = 0;
         for (sorted, vote) in self.sorted.iter_mut().zip(&self.arrived) {
             *sorted = vote.ts;
         }
@@ -98,12 +120,12 @@ impl Votes {
 
     /// The `counted` least votes, by time.
     pub(super) fn counted(&self, counted: usize) -> Present<'_> {
-        Present(&self.sorted[..counted])
+        Present(&self.sorted[self.first..][..counted])
     }
 
     /// All votes but the `counted` least ones, by time.
     pub(super) fn waiting(&self, counted: usize) -> Present<'_> {
-        Present(&self.sorted[counted..self.len()])
+        Present(&self.sorted[self.first..][counted..self.len()])
     }
 }
 
@@ -175,10 +197,25 @@ mod tests {
         u64::from(max_jump_s).max(6 * u64::from(deviation))
     }
 
+    /// In any order, or mostly in that of time.
+    fn times() -> impl Strategy<Value = Vec<u32>> {
+        let any_order = prop::collection::vec(prop_oneof![0u32..40, any::<u32>()], 1..200);
+        let step = prop_oneof![20 => 0u32..3, 1 => 0u32..100];
+        let in_order = prop::collection::vec((step, 0u32..2), 1..400).prop_map(|steps| {
+            let mut now = 1_000;
+            let tick = |(step, back): (u32, u32)| {
+                now += step;
+                now - back * step.min(5)
+            };
+            steps.into_iter().map(tick).collect()
+        });
+        prop_oneof![any_order, in_order]
+    }
+
     proptest! {
         #[test]
         fn the_sorted_votes_are_those_that_arrived(
-            times in prop::collection::vec(prop_oneof![0u32..40, any::<u32>()], 1..200),
+            times in times(),
             gone in prop::collection::vec(0u64..200, 0..20),
             forgotten in 0u32..40,
         ) {
@@ -200,7 +237,7 @@ mod tests {
                 }
                 let mut sorted: Vec<_> = model.iter().map(|vote| vote.ts).collect();
                 sorted.sort_unstable();
-                prop_assert_eq!(&votes.sorted[..votes.len()], &sorted[..]);
+                prop_assert_eq!(&votes.sorted[votes.first..][..votes.len()], &sorted[..]);
                 for counted in 1..=sorted.len() {
                     prop_assert_eq!(votes.counted(counted).median(), sorted[(counted - 1) / 2]);
                     prop_assert_eq!(votes.counted(counted).reach(60), slow_reach(&sorted[..counted], 60));

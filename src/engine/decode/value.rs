@@ -64,19 +64,53 @@ const DIGITS_THAT_FIT: usize = 19;
 #[inline]
 fn number(text: &[u8]) -> Option<Value<'_>> {
     let is_short = (1..=DIGITS_THAT_FIT).contains(&text.len());
-    if is_short && (text[0] != b'0' || text.len() == 1) {
-        let digit = |byte: &u8| byte.wrapping_sub(b'0');
-        if text.iter().all(|byte| digit(byte) < 10) {
-            let count = text
-                .iter()
-                .fold(0, |n: u64, byte| 10 * n + u64::from(digit(byte)));
-            return Some(Value::Integer {
-                digits: Cow::Borrowed(text),
-                count: Some(count),
-            });
-        }
+    if is_short
+        && (text[0] != b'0' || text.len() == 1)
+        && let Some(count) = count(text)
+    {
+        return Some(Value::Integer {
+            digits: Cow::Borrowed(text),
+            count: Some(count),
+        });
     }
     any_number(text)
+}
+
+/// What digits say; none if anything else is among them. There may be `DIGITS_THAT_FIT`.
+#[inline]
+fn count(text: &[u8]) -> Option<u64> {
+    let (eights, rest) = text.as_chunks::<8>();
+    let mut count = 0;
+    for eight in eights {
+        count = 100_000_000 * count + eight_digits(*eight)?;
+    }
+    for byte in rest {
+        let digit = byte.wrapping_sub(b'0');
+        if digit > 9 {
+            return None;
+        }
+        count = 10 * count + u64::from(digit);
+    }
+    Some(count)
+}
+
+/// Eight digits at once: neighbours are added up to pairs, these to fours, and these to all eight (Lemire, "Quickly parsing
+/// eight digits", 2022).
+#[inline]
+fn eight_digits(text: [u8; 8]) -> Option<u64> {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const LOW_OF_EACH_HALF: u64 = 0x0000_00ff_0000_00ff;
+    let digits = u64::from_le_bytes(text) ^ (EACH * u64::from(b'0'));
+    // From 10 on the sum has the top bit of its byte; what carries into the next one has it itself.
+    let others = digits | digits.wrapping_add(EACH * (0x80 - 10));
+    if others & (EACH * 0x80) != 0 {
+        return None;
+    }
+    // The first digit is the lowest byte.
+    let pairs = digits * 10 + (digits >> 8);
+    let odd = (pairs & LOW_OF_EACH_HALF).wrapping_mul(100 + (1_000_000 << 32));
+    let even = ((pairs >> 16) & LOW_OF_EACH_HALF).wrapping_mul(1 + (10_000 << 32));
+    Some(odd.wrapping_add(even) >> 32)
 }
 
 #[inline(never)]

@@ -30,13 +30,14 @@ impl Avx2 {
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("lzcnt")
-            && is_x86_feature_detected!("popcnt");
+            && is_x86_feature_detected!("popcnt")
+            && is_x86_feature_detected!("pclmulqdq");
         is_there.then_some(Self(()))
     }
 
     /// Does the work with these instructions.
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
-        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt")]
+        #[target_feature(enable = "avx2,bmi1,bmi2,lzcnt,popcnt,pclmulqdq")]
         fn inner<'f, J: Job>(proof: Avx2, work: Work<'f, '_>) -> Option<Found<'f>> {
             J::run(proof, proof, proof, work)
         }
@@ -264,6 +265,16 @@ impl Bytes for Avx2 {
     #[inline(always)]
     fn deposit(self, word: u64, mask: u64) -> u64 {
         proven!(_pdep_u64(word, mask))
+    }
+
+    #[inline(always)]
+    fn parities(self, word: u64) -> u64 {
+        // A product without carries, with a factor of ones.
+        proven! {
+            let word = _mm_cvtsi64_si128(word.cast_signed());
+            let parities = _mm_clmulepi64_si128::<0>(word, _mm_set1_epi64x(-1));
+            _mm_cvtsi128_si64(parities).cast_unsigned()
+        }
     }
 
     #[inline(always)]

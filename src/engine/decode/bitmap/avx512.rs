@@ -210,6 +210,11 @@ impl Bytes for Avx512 {
     }
 
     #[inline(always)]
+    fn parities(self, word: u64) -> u64 {
+        self.0.parities(word)
+    }
+
+    #[inline(always)]
     fn prefetch(self, bytes: &[u8; BLOCK], distance: usize) {
         proven!(_mm_prefetch::<_MM_HINT_T0>(
             bytes.as_ptr().wrapping_add(distance).cast()

@@ -5,7 +5,7 @@
 
 use super::bytes::Bytes;
 use super::lanes::{Lanes, OneLane};
-use super::maps::Maps;
+use super::maps::{BLOCK, Maps};
 use crate::limits::MAX_FRAME_DEPTH;
 
 /// Levels whose types are at hand before brackets are passed, and most brackets that are passed at once.
@@ -74,6 +74,9 @@ impl Containers {
             maps.tokens.bracket.put(0, first);
             rest ^= u64::from(first == 0);
         }
+        if self.close_flat_root(from, rest, maps) {
+            rest = 0;
+        }
         // A copy, which stays in registers.
         let mut containers = *self;
         while rest != 0 {
@@ -90,6 +93,25 @@ impl Containers {
             changes.at_root.0[0] |= 1;
         }
         *self = containers;
+        true
+    }
+
+    /// Takes a chunk whose only bracket closes the root, which has no container in it: what is left to do in a frame of little
+    /// else than its fields. Returns whether it is one.
+    #[inline(always)]
+    fn close_flat_root(&mut self, from: usize, used: u64, maps: &mut Maps) -> bool {
+        let block = used.trailing_zeros() as usize;
+        let bracket = maps.tokens.bracket.word(block);
+        let is_close = bracket & maps.tokens.close.word(block) & maps.bytes.bit5.word(block) != 0;
+        let is_flat = used.is_power_of_two() && bracket.is_power_of_two();
+        if !(is_flat && is_close && self.depth() == 1) {
+            return false;
+        }
+        maps.changes.in_object.put(block, bracket);
+        maps.changes.at_root.put(block, bracket);
+        self.types = 0;
+        self.inner = 0;
+        self.last = from + block * BLOCK + bracket.trailing_zeros() as usize;
         true
     }
 
@@ -155,8 +177,8 @@ impl Containers {
         let in_object = bytes.deposit(changes.in_object, others);
         let at_root = bytes.deposit(changes.at_root, others);
         // What holds before each leaf.
-        let around = OneLane.prefix_xor(in_object, &mut { was_in_object });
-        let at_root_around = OneLane.prefix_xor(at_root, &mut { was_at_root });
+        let around = OneLane(bytes).prefix_xor(in_object, &mut { was_in_object });
+        let at_root_around = OneLane(bytes).prefix_xor(at_root, &mut { was_at_root });
         let by_leaf = leaf & (around ^ is_curly);
         let at_root_by_leaf = leaf & at_root_around;
         Some(Changes {

@@ -32,6 +32,16 @@ pub(super) trait Bytes: Copy {
     fn extract(self, word: u64, mask: u64) -> u64;
     /// The lowest bits of `word`, one for each bit of `mask`, at the places of these.
     fn deposit(self, word: u64, mask: u64) -> u64;
+    /// For each bit of `word` the parity of all bits up to it, itself included.
+    #[inline(always)]
+    fn parities(self, word: u64) -> u64 {
+        let word = word ^ (word << 1);
+        let word = word ^ (word << 2);
+        let word = word ^ (word << 4);
+        let word = word ^ (word << 8);
+        let word = word ^ (word << 16);
+        word ^ (word << 32)
+    }
     /// Asks for the memory at this distance behind the first byte; there need not be any.
     fn prefetch(self, bytes: &[u8; BLOCK], distance: usize);
 

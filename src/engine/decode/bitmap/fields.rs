@@ -31,7 +31,7 @@ impl Job for FieldsOnly {
         work: Work<'f, '_>,
     ) -> Option<Found<'f>> {
         if work.root.len() <= SHORT {
-            search(bytes, OneLane, work)
+            search(bytes, OneLane(bytes), work)
         } else {
             // Smaller groups, since on the average half of the last one is looked at in vain.
             search(bytes, fewer, work)

@@ -30,7 +30,7 @@ impl Job for Full {
         work: Work<'f, '_>,
     ) -> Option<Found<'f>> {
         if work.root.len() <= SHORT {
-            scan(bytes, OneLane, work)
+            scan(bytes, OneLane(bytes), work)
         } else {
             scan(bytes, lanes, work)
         }
@@ -203,8 +203,10 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             while ends != 0 {
                 let end = from + block * BLOCK + ends.trailing_zeros() as usize;
                 ends &= ends - 1;
-                let field = self.names.field(self.root, end);
-                self.note(field, end);
+                let (uid_end, ts_end) = self.names.ends_of_fields(self.root, end);
+                // Of a key that stands twice the last one counts, however it is written.
+                self.uid_end = self.uid_end.max(uid_end);
+                self.ts_end = self.ts_end.max(ts_end);
             }
         }
         let mut blocks = left.escaped_keys;
@@ -215,19 +217,12 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             while ends != 0 {
                 let end = from + block * BLOCK + ends.trailing_zeros() as usize;
                 ends &= ends - 1;
-                let field = self.names.field_escaped(self.root, end);
-                self.note(field, end);
+                match self.names.field_escaped(self.root, end) {
+                    Some(Field::Uid) => self.uid_end = self.uid_end.max(end),
+                    Some(Field::Ts) => self.ts_end = self.ts_end.max(end),
+                    None => {}
+                }
             }
-        }
-    }
-
-    /// Of a key that stands twice the last one counts, however it is written.
-    #[inline(always)]
-    fn note(&mut self, field: Option<Field>, end: usize) {
-        match field {
-            Some(Field::Uid) => self.uid_end = self.uid_end.max(end),
-            Some(Field::Ts) => self.ts_end = self.ts_end.max(end),
-            None => {}
         }
     }
 

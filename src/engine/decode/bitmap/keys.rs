@@ -40,15 +40,12 @@ impl Name {
         let Some(quoted) = &self.quoted else {
             return false;
         };
-        let Some(start) = (end + 1).checked_sub(quoted.len()) else {
-            return false;
-        };
         match root[..=end].last_chunk() {
-            Some(tail) => {
-                (u64::from_le_bytes(*tail) & self.tail_mask == self.tail)
-                    && (quoted.len() <= 8 || root[start..=end] == quoted[..])
+            // No jump, where which of the two it is would be anybody's guess.
+            Some(tail) if quoted.len() <= tail.len() => {
+                u64::from_le_bytes(*tail) & self.tail_mask == self.tail
             }
-            None => root[start..=end] == quoted[..],
+            _ => root[..=end].ends_with(quoted),
         }
     }
 
@@ -116,6 +113,14 @@ impl Names {
             return Some(Field::Ts);
         }
         None
+    }
+
+    /// The same as two places: `end` at the field's, 0 at the other.
+    #[inline(always)]
+    pub(super) fn ends_of_fields(&self, root: &[u8], end: usize) -> (usize, usize) {
+        let is_uid = self.uid.is_plain(root, end);
+        let is_ts = self.ts.is_plain(root, end) & !is_uid;
+        (end * usize::from(is_uid), end * usize::from(is_ts))
     }
 
     /// The same for a key that is written with escapes.

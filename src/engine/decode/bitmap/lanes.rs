@@ -3,6 +3,8 @@
 //! Lane 0 holds the lowest bits, so bit *i* of the number stands for byte *i* of the group. Shifts, sums and differences
 //! run through all lanes, which is what lets a string or a run of white space cross from one block into the next.
 
+use super::bytes::Bytes;
+
 /// So many words side by side, and what can be done to all of them at once. The implementations hold nothing; where one
 /// needs a CPU with certain instructions, its existence is the proof that this is one.
 pub(super) trait Lanes: Copy {
@@ -111,9 +113,9 @@ pub(super) trait Lanes: Copy {
 
 /// A single word: for frames too short to fill more, and where there is no SIMD.
 #[derive(Clone, Copy)]
-pub(super) struct OneLane;
+pub(super) struct OneLane<B: Bytes>(pub(super) B);
 
-impl Lanes for OneLane {
+impl<B: Bytes> Lanes for OneLane<B> {
     const COUNT: usize = 1;
     type Word = u64;
 
@@ -205,5 +207,9 @@ impl Lanes for OneLane {
     #[inline(always)]
     fn sub_long(self, a: u64, b: u64) -> u64 {
         a.wrapping_sub(b)
+    }
+    #[inline(always)]
+    fn prefix_xor_each(self, a: u64) -> u64 {
+        self.0.parities(a)
     }
 }

@@ -11,7 +11,7 @@ pub(super) struct Portable;
 
 impl Portable {
     pub(super) fn run<'f, J: Job>(self, work: Work<'f, '_>) -> Option<Found<'f>> {
-        J::run(self, OneLane, OneLane, work)
+        J::run(self, OneLane(self), OneLane(self), work)
     }
 }
 

@@ -442,11 +442,13 @@ fn put_brackets(text: &[u8], maps: &mut Maps) -> u64 {
     };
     let brackets = words(&|byte| b"{}[]".contains(&byte));
     let opens = words(&|byte| b"{[".contains(&byte));
+    let closes = words(&|byte| b"}]".contains(&byte));
     let bit5 = words(&|byte| byte & 0x20 != 0);
     let mut used = 0;
     for at in 0..blocks {
         maps.tokens.bracket.put(at, brackets[at]);
         maps.tokens.open.put(at, opens[at]);
+        maps.tokens.close.put(at, closes[at]);
         maps.bytes.bit5.put(at, bit5[at]);
         maps.changes.in_object.put(at, 0);
         maps.changes.at_root.put(at, 0);
@@ -497,7 +499,7 @@ fn check_all<B: Bytes, L: Lanes>(bytes: B, lanes: L) {
 
 #[test]
 fn without_simd() {
-    check_all(Portable, OneLane);
+    check_all(Portable, OneLane(Portable));
 }
 
 #[test]
@@ -505,7 +507,9 @@ fn without_simd() {
 fn with_avx2() {
     if let Some(avx2) = Avx2::detect() {
         check_all(avx2, avx2);
-        check_bytes(avx2, OneLane);
+        check_bytes(avx2, OneLane(avx2));
+        check_each_lane(OneLane(avx2));
+        check_lanes(OneLane(avx2));
     }
 }
 
@@ -514,7 +518,9 @@ fn with_avx2() {
 fn with_avx512() {
     if let Some(avx512) = Avx512::detect() {
         check_all(avx512, avx512);
-        check_bytes(avx512, OneLane);
+        check_bytes(avx512, OneLane(avx512));
+        check_each_lane(OneLane(avx512));
+        check_lanes(OneLane(avx512));
     }
 }
 
@@ -523,11 +529,11 @@ fn a_group_is_found_where_it_was_put() {
     let mut maps = Maps::new();
     let row = &mut maps.tokens.quote;
     for block in 0..CHUNK_BLOCKS {
-        row.put_group(OneLane, block, block as u64);
+        row.put_group(OneLane(Portable), block, block as u64);
     }
     for block in 0..CHUNK_BLOCKS {
         assert_eq!(
-            (row.group(OneLane, block), row.word(block)),
+            (row.group(OneLane(Portable), block), row.word(block)),
             (block as u64, block as u64)
         );
     }

@@ -17,6 +17,10 @@ pub(super) fn behind<B: Bytes>(bytes: B, root: &[u8], key_end: usize) -> Option<
         b'"' => string(bytes, &root[start + 1..])?,
         b'-' | b'0'..=b'9' => {
             let text = &root[start..];
+            let digits = bytes.digits(bytes.block_at(text, 0)).trailing_ones() as usize;
+            if text.get(digits).is_some_and(|byte| literal::ends(*byte)) {
+                return Some(Raw::Number(&text[..digits]));
+            }
             let is_part = |byte: &u8| byte.is_ascii_digit() || b"+-.eE".contains(byte);
             let len = text.iter().position(|byte| !is_part(byte))?;
             if !literal::ends(text[len]) {
