@@ -9,7 +9,7 @@ use crate::engine::admit::Rules;
 use crate::engine::calendar::{Calendar, Period};
 use crate::engine::catalog::Emission;
 use crate::engine::clock::ClockRules;
-use crate::engine::decode::{Fields, Reading};
+use crate::engine::decode::{Fields, Isa, Reading};
 use crate::engine::sketch::Precision;
 use crate::error::Failure;
 use crate::limits::{
@@ -100,6 +100,7 @@ impl Counting {
                 ts_unit: args.ts_unit,
                 ignored_uids: args.ignore_uid.clone(),
                 reading: reading(args)?,
+                instructions: instructions(args.decoder)?,
             },
         })
     }
@@ -107,14 +108,32 @@ impl Counting {
 
 fn reading(args: &EngineArgs) -> Result<Reading, Failure> {
     match (args.decoder, args.validate) {
-        (DecoderName::OnDemand, Validation::Full) => Ok(Reading::Full),
-        (DecoderName::OnDemand, Validation::Fields) => Ok(Reading::FieldsOnly),
         (DecoderName::SimdJson, Validation::Full) => Ok(Reading::SimdJson),
         (DecoderName::SimdJson, Validation::Fields) => Err(Failure::Usage(
             "--validate fields needs --decoder on-demand: simd-json always reads the whole frame"
                 .to_owned(),
         )),
+        (_, Validation::Full) => Ok(Reading::Full),
+        (_, Validation::Fields) => Ok(Reading::FieldsOnly),
     }
+}
+
+/// The instructions that a decoder is named after.
+fn instructions(decoder: DecoderName) -> Result<Option<Isa>, Failure> {
+    let isa = match decoder {
+        DecoderName::OnDemand | DecoderName::SimdJson => return Ok(None),
+        DecoderName::Avx512 => Isa::Avx512,
+        DecoderName::Avx2 => Isa::Avx2,
+        DecoderName::Portable => Isa::Portable,
+    };
+    if Isa::available().any(|available| available == isa) {
+        return Ok(Some(isa));
+    }
+    let best = Isa::available().next().map_or("portable", Isa::name);
+    Err(Failure::Usage(format!(
+        "this CPU has not all instructions that --decoder {} needs; --decoder on-demand takes the best that it has, which are {best}",
+        isa.name()
+    )))
 }
 
 fn calendar(name: &str) -> Result<Calendar, Failure> {

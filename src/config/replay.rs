@@ -120,6 +120,7 @@ impl ReplayConfig {
                 ts_unit: args.ts_unit,
                 ignored_uids: Vec::new(),
                 reading: Reading::default(),
+                instructions: None,
             },
         })
     }

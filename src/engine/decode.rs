@@ -31,6 +31,9 @@ pub struct Fields {
     pub ignored_uids: Vec<String>,
     /// How they are read.
     pub reading: Reading,
+    /// With which instructions, where the on-demand decoder reads; none are the fastest of this CPU, and so are those that it
+    /// does not have. They change nothing about the verdicts.
+    pub instructions: Option<Isa>,
 }
 
 impl Default for Fields {
@@ -41,6 +44,7 @@ impl Default for Fields {
             ts_unit: TsUnit::default(),
             ignored_uids: Vec::new(),
             reading: Reading::default(),
+            instructions: None,
         }
     }
 }
@@ -82,10 +86,15 @@ struct Scratch {
 }
 
 impl Decoder {
-    /// A decoder for frames with these fields, with the fastest instructions of this CPU.
+    /// A decoder for frames with these fields.
     #[must_use]
     pub fn new(fields: Fields) -> Self {
-        let scanner = || Scanner::new(&fields.uid, &fields.ts);
+        let Fields { uid, ts, .. } = &fields;
+        let wanted = fields.instructions;
+        let scanner = || {
+            let wanted = wanted.and_then(|isa| Scanner::on(isa, uid, ts));
+            wanted.unwrap_or_else(|| Scanner::new(uid, ts))
+        };
         let method = match fields.reading {
             Reading::Full => Method::Full(scanner()),
             Reading::FieldsOnly => Method::FieldsOnly(scanner()),
@@ -94,16 +103,14 @@ impl Decoder {
         Self::with(fields, method)
     }
 
-    /// The same with other instructions, if the CPU has them. They change nothing about the verdicts.
+    /// The same with these instructions; none if the CPU does not have them.
     #[must_use]
     pub fn on(isa: Isa, fields: Fields) -> Option<Self> {
-        let scanner = Scanner::on(isa, &fields.uid, &fields.ts)?;
-        let method = match fields.reading {
-            Reading::Full => Method::Full(scanner),
-            Reading::FieldsOnly => Method::FieldsOnly(scanner),
-            Reading::SimdJson => Method::SimdJson(Reference::new()),
-        };
-        Some(Self::with(fields, method))
+        let instructions = Isa::available().find(|available| *available == isa)?;
+        Some(Self::new(Fields {
+            instructions: Some(instructions),
+            ..fields
+        }))
     }
 
     fn with(fields: Fields, method: Method) -> Self {

@@ -14,7 +14,7 @@ use headcount::engine::checkpoint::book::Book;
 use headcount::engine::checkpoint::keeping::Keeping;
 use headcount::engine::checkpoint::{Commit, Loaded, SavedAdmission, SavedRecord};
 use headcount::engine::clock::{ClockRules, Quarantine};
-use headcount::engine::decode::{Decoder, Fields};
+use headcount::engine::decode::{Decoder, Fields, Isa, Reading};
 use headcount::engine::frame::{Sighting, Verdict};
 use headcount::engine::report::forget::Forget;
 use headcount::engine::report::issue::{Answered, Issuer};
@@ -119,10 +119,7 @@ impl Engine {
         let forget = Forget::new(calendar, [None; Period::ALL.len()]);
         Self {
             topic: Arc::clone(&scenario.topic),
-            decoder: Decoder::new(Fields {
-                ignored_uids: vec!["-".to_owned()],
-                ..Fields::default()
-            }),
+            decoder: decoder(build),
             admission: begun.admission,
             before_end: None,
             issuer: Issuer::new(recorder, "job".to_owned(), forget),
@@ -442,4 +439,19 @@ fn rules(scenario: &Scenario) -> Rules {
         },
         periods: rules.periods,
     }
+}
+
+/// One of all that there are on this CPU: the reference, and ours with any instructions.
+fn decoder(build: Build) -> Decoder {
+    let choices: Vec<_> = Isa::available()
+        .map(|isa| (Reading::Full, Some(isa)))
+        .chain([(Reading::SimdJson, None)])
+        .collect();
+    let (reading, instructions) = choices[build.decoder % choices.len()];
+    Decoder::new(Fields {
+        ignored_uids: vec!["-".to_owned()],
+        reading,
+        instructions,
+        ..Fields::default()
+    })
 }

@@ -109,6 +109,8 @@ pub struct Build {
     pub batch: usize,
     /// Whether shards do their work now and then, each at its own moments.
     pub ragged: bool,
+    /// Which of the decoders, counted round.
+    pub decoder: usize,
 }
 
 pub struct Scenario {

@@ -109,10 +109,14 @@ pub fn span_s(dice: &mut Dice) -> i64 {
 }
 
 pub fn build(dice: &mut Dice) -> Build {
+    let shards = dice.pick(&[1, 2, 3, 4, 7, 16]);
+    let batch = dice.pick(&[1, 2, 7, 64, 4_096]);
     Build {
-        shards: dice.pick(&[1, 2, 3, 4, 7, 16]),
-        batch: dice.pick(&[1, 2, 7, 64, 4_096]),
+        shards,
+        batch,
         ragged: !dice.once_in(3),
+        // Without the dice, which say the same for the same seed for ever.
+        decoder: shards + batch,
     }
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// For a run that ends by itself.
 const RUN_LIMIT: Duration = Duration::from_secs(300);
 
-/// The program, without arguments, deaf to the environment of whoever runs the tests.
+/// The program, without arguments, deaf to the environment of whoever runs the tests, but for which decoder it takes.
 pub fn headcount() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_headcount"));
     for (name, _) in std::env::vars_os() {
@@ -22,6 +22,9 @@ pub fn headcount() -> Command {
         {
             command.env_remove(name);
         }
+    }
+    if let Some(decoder) = std::env::var_os("HEADCOUNT_TEST_DECODER") {
+        command.env("HEADCOUNT_DECODER", decoder);
     }
     command
 }

@@ -1,5 +1,7 @@
 //! Which decoder reads the frames, and how much of them.
 
+use headcount::engine::decode::Isa;
+
 use super::{count_json, process, run_in};
 
 /// Made-up frames with all that a reader trips over.
@@ -25,10 +27,34 @@ fn every_decoder_gives_the_same_bytes_on_good_frames() {
     for options in [
         &["--decoder", "simd-json"][..],
         &["--decoder", "on-demand"],
+        &["--decoder", "portable"],
+        &["--decoder", "portable", "--validate", "fields"],
         &["--validate", "full"],
         &["--validate", "fields"],
     ] {
         assert_eq!(count_json(options, &input).0, expected, "{options:?}");
+    }
+}
+
+#[test]
+fn instructions_that_the_cpu_lacks_are_refused() {
+    let input = generated();
+    let (expected, _) = count_json(&[], &input);
+    for isa in Isa::ALL {
+        let args = ["count", "--decoder", isa.name(), "-f", "json", "-"];
+        let mut command = process::headcount();
+        command.args(args);
+        if Isa::available().any(|available| available == isa) {
+            let (said, _) = process::run_ok(command, &input);
+            let last = said.lines().last().unwrap();
+            assert_eq!(
+                serde_json::from_str::<serde_json::Value>(last).unwrap(),
+                *expected.last().unwrap()
+            );
+        } else {
+            let said = run_in(std::path::Path::new("."), &args);
+            said.check_complaint(2, &["this CPU", isa.name(), "on-demand"], isa.name());
+        }
     }
 }
 
