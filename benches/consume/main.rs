@@ -1,7 +1,7 @@
 //! How fast a topic is read: `headcount run` against loops that throw every frame away, alternately, in one run.
 //!
 //!     cargo bench --bench consume -- --broker HOST:PORT [--frames N] [--partitions P] [--compression C] [--pairs N]
-//!                                    [--against default,ours,spin] [-- OPTIONS OF headcount run]
+//!                                    [--against default,ours,spin] [--trickle SECONDS] [-- OPTIONS OF headcount run]
 //!
 //! The topic is named after what is in it, made and filled where it is missing, and read twice before anything is measured.
 //! `default` is a bare loop on librdkafka's own configuration and the C library's allocator; `ours` reads as headcount does,
@@ -15,7 +15,10 @@
 
 #[path = "bare.rs"]
 mod bare;
+#[path = "trickle.rs"]
+mod trickle;
 
+use std::io::Write;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -24,7 +27,7 @@ use clap::Parser;
 use headcount::config::From;
 use headcount::io::clock::{Clock, SystemClock};
 use headcount::io::kafka_client::Connection;
-use headcount::io::source::kafka::{Consumers, Order, consumers};
+use headcount::io::source::kafka::{Consumers, Order, Reader, consumers};
 use headcount::io::source::{Event, Source};
 use procfs::process::Process;
 use rdkafka::ClientConfig;
@@ -69,6 +72,14 @@ struct Options {
     #[arg(long, hide = true)]
     be: Option<String>,
 
+    /// Measure instead what 1,000 frames a second cost, for so many seconds each, and how long one of them takes
+    #[arg(long, value_name = "SECONDS")]
+    trickle: Option<u64>,
+
+    /// The topic, if it is not named after what is in it
+    #[arg(long, hide = true)]
+    topic: Option<String>,
+
     /// What `cargo bench` calls every bench with
     #[arg(long, hide = true)]
     bench: bool,
@@ -88,10 +99,12 @@ struct Took {
 
 impl Options {
     fn topic(&self) -> String {
-        format!(
-            "consume-{}-{}-{}",
-            self.frames, self.partitions, self.compression
-        )
+        self.topic.clone().unwrap_or_else(|| {
+            format!(
+                "consume-{}-{}-{}",
+                self.frames, self.partitions, self.compression
+            )
+        })
     }
 
     fn headcount(&self) -> Command {
@@ -131,6 +144,9 @@ impl Options {
         command.args(["--frames", &self.frames.to_string()]);
         command.args(["--partitions", &self.partitions.to_string()]);
         command.args(["--compression", &self.compression]);
+        if let Some(topic) = &self.topic {
+            command.args(["--topic", topic]);
+        }
         command
     }
 
@@ -164,6 +180,28 @@ impl Options {
         assert_eq!(self.held(), self.frames, "frames in the topic");
     }
 
+    /// A frame of 2 KB.
+    fn one_frame(&self) -> String {
+        let mut generate = self.headcount();
+        let made = generate.args(["generate", "--frames", "1"]).output();
+        String::from_utf8(made.unwrap().stdout).unwrap()
+    }
+
+    /// Makes the topic, with one frame in it.
+    fn make_topic(&self) {
+        let mut replay = self.headcount();
+        replay
+            .args(["replay", "-b", &self.broker, "-t", &self.topic()])
+            .args(["--partitions", &self.partitions.to_string(), "-"])
+            .stdin(Stdio::piped())
+            .stderr(Stdio::null());
+        let mut replay = replay.spawn().unwrap();
+        let mut stdin = replay.stdin.take().unwrap();
+        stdin.write_all(self.one_frame().as_bytes()).unwrap();
+        drop(stdin);
+        assert!(replay.wait().unwrap().success(), "the topic is made");
+    }
+
     /// Frames in the topic.
     fn held(&self) -> u64 {
         let mut config = ClientConfig::new();
@@ -195,18 +233,21 @@ pub fn main() {
         Some("ours") => ours(&options, Duration::from_millis(50)),
         Some("spin") => ours(&options, Duration::ZERO),
         Some(other) => panic!("no loop is called {other}"),
-        None => compare(&options),
+        None => match options.trickle {
+            Some(seconds) => trickle::compare(&options, seconds),
+            None => compare(&options),
+        },
     }
 }
 
-/// Reads the topic as headcount does, and drops the frames.
-fn ours(options: &Options, wait: Duration) {
+/// What headcount reads a topic with, from the beginning of all partitions.
+fn reader(options: &Options) -> Reader {
     let connection = Connection::new(options.broker.clone(), Vec::new());
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let topics = [options.topic()];
     let Consumers { mut readers, .. } =
         consumers(&connection, "bare-loop", &topics, From::Earliest, 1, &clock).unwrap();
-    let reader = &mut readers[0];
+    let mut reader = readers.remove(0);
     for partition in 0..options.partitions {
         let order = Order::Follow {
             index: partition as usize,
@@ -217,6 +258,12 @@ fn ours(options: &Options, wait: Duration) {
         };
         reader.obey(order).unwrap();
     }
+    reader
+}
+
+/// Reads the topic as headcount does, and drops the frames.
+fn ours(options: &Options, wait: Duration) {
+    let mut reader = reader(options);
     let mut read = 0;
     while read < options.frames {
         let mut on = |event: Event<'_>| {

@@ -139,3 +139,31 @@ fn any_number(text: &[u8]) -> Option<Value<'_>> {
     let float = text.parse::<f64>().ok()?;
     float.is_finite().then_some(Value::Float(float))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{DIGITS_THAT_FIT, count};
+
+    #[test]
+    fn digits_are_read_whole_or_not_at_all() {
+        let digits = b"9876543210987654321";
+        for from in 0..digits.len() {
+            for to in from + 1..=digits.len().min(from + DIGITS_THAT_FIT) {
+                let text = &digits[from..to];
+                let expected = std::str::from_utf8(text).unwrap().parse().ok();
+                assert_eq!(count(text), expected, "{}", text.escape_ascii());
+                for at in 0..text.len() {
+                    for other in (0..=u8::MAX).filter(|byte| !byte.is_ascii_digit()) {
+                        let mut text = text.to_vec();
+                        text[at] = other;
+                        assert_eq!(count(&text), None, "{}", text.escape_ascii());
+                    }
+                }
+            }
+        }
+        assert_eq!(
+            count(&[b'9'; DIGITS_THAT_FIT]),
+            Some(9_999_999_999_999_999_999)
+        );
+    }
+}

@@ -21,12 +21,9 @@ impl Shard {
     /// Takes a barrier's question, and packs and forgets what it says. [`step`](Self::step) gives the answer, which is
     /// that of this moment, whatever is recorded until then.
     pub fn ask(&mut self, question: &Question) {
-        if self.saving.is_busy() {
-            // What waits is of before this barrier, and the save needs the windows as they are.
-            self.finish_pass();
-        }
-        if question.trailing.is_some() || question.save {
-            // Another pass, or a save, which is of everything: both need the table as it is now.
+        if self.saving.is_busy() || question.trailing.is_some() || question.save {
+            // What waits is of before this barrier: a save under way needs the windows as they are, and another pass, or a
+            // save, which is of everything, the table as it is now.
             self.finish_pass();
         }
         let windows = question.windows.iter().map(|id| self.tally(*id)).collect();
