@@ -125,6 +125,9 @@ pub const TAKEOVER_TICKS: u64 = 3;
 /// milliseconds.
 pub const CLOCKS_APART_MAX_MS: u64 = 60_000;
 
+/// For how long memory that is free is kept before the system gets it back, in milliseconds. What unpacks a fetched batch is in use
+/// for some milliseconds, and no two batches are of one size: the longer it is kept, the more of it there is.
+pub const PURGE_DELAY_MS: i64 = 100;
 /// Longest time between two looks for acknowledgements, in milliseconds.
 pub const DELIVERY_POLL_MS: u64 = 10;
 /// The same where none is waited for.

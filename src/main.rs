@@ -12,10 +12,10 @@ use headcount::observe::{self, happenings::caution};
 use headcount::run::command;
 use signal_hook::low_level::exit;
 
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+mod allocator;
 
 fn main() -> ExitCode {
+    allocator::give_back_sooner();
     // Variables that are no text are not for us.
     let variables = std::env::vars_os();
     let texts = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));

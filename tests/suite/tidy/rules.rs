@@ -9,6 +9,7 @@ const MAX_FUNCTION_LINES: usize = 70;
 const UNSAFE_FILES: &[&str] = &[
     "benches/consume/bare.rs",
     "benches/peers/child.rs",
+    "src/allocator.rs",
     "src/engine/decode/bitmap/avx2.rs",
     "src/engine/decode/bitmap/avx512.rs",
     "src/engine/trailing/lanes.rs",
