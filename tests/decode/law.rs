@@ -11,6 +11,7 @@ use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
 
 /// One decoder of each kind, used for frame after frame, so that what one leaves behind would show in the next.
 pub struct Decoders {
+    names: [String; 2],
     full: Vec<(Isa, Decoder)>,
     fields_only: Vec<(Isa, Decoder)>,
     reference: Decoder,
@@ -23,6 +24,30 @@ thread_local! {
 /// Holds the decoders to what must be, on one frame with the usual field names; returns the verdict on all of it.
 pub fn check(frame: &[u8]) -> Verdict {
     DECODERS.with_borrow_mut(|decoders| decoders.check(frame))
+}
+
+/// The same with names that are keys of the frame itself, whatever they are, or what some end with: drawn by `draw`, one of them
+/// or both. Nothing if it has none, or is no JSON.
+pub fn check_other_names(frame: &[u8], draw: usize) {
+    let Ok(Keys(keys)) = serde_json::from_slice(frame) else {
+        return;
+    };
+    if keys.is_empty() {
+        return;
+    }
+    let usual = Fields::default();
+    let [one, other] = [draw, draw / 7].map(|draw| {
+        let key = keys[draw % keys.len()].chars();
+        key.skip(draw / 49 % 2).collect::<String>()
+    });
+    let (uid, ts) = match draw % 3 {
+        0 => (one, usual.ts.clone()),
+        1 => (usual.uid.clone(), one),
+        _ => (one, other),
+    };
+    if uid != ts {
+        Decoders::new(&Fields { uid, ts, ..usual }).check(frame);
+    }
 }
 
 impl Decoders {
@@ -43,6 +68,7 @@ impl Decoders {
                 .collect()
         };
         Self {
+            names: [fields.uid.clone(), fields.ts.clone()],
             full: on(Reading::Full),
             fields_only: on(Reading::FieldsOnly),
             reference: Decoder::new(Fields {
@@ -65,15 +91,22 @@ impl Decoders {
             assert_eq!(
                 (reference.0, cannot_be_converted(frame)),
                 (Verdict::Rejected(Reject::Json), true),
-                "simd-json differs, and {:?} is no difference that is documented: {}",
+                "simd-json differs, and {:?} is no difference that is documented: {:?} of {}",
                 full.0,
+                self.names,
                 Shown(frame)
             );
         } else if let Verdict::Seen(..) = full.0 {
             assert_eq!(full.1, reference.1, "another time: {}", Shown(frame));
         }
-        if is_json(full.0) && !has_duplicates(frame) {
-            assert_eq!(fields_only.0, full.0, "fields only: {}", Shown(frame));
+        if is_json(full.0) && !has_duplicates(frame, &self.names) {
+            let names = &self.names;
+            assert_eq!(
+                fields_only.0,
+                full.0,
+                "fields {names:?} only: {}",
+                Shown(frame)
+            );
         }
         full.0
     }
@@ -157,24 +190,24 @@ fn end_of_string(text: &[u8]) -> usize {
 }
 
 /// Whether one of the two keys stands twice at the root, or nobody knows.
-fn has_duplicates(frame: &[u8]) -> bool {
-    serde_json::from_slice::<Keys>(frame).map_or(true, |keys| keys.uid > 1 || keys.ts > 1)
+fn has_duplicates(frame: &[u8], names: &[String; 2]) -> bool {
+    let stands_twice = |keys: Keys<'_>| {
+        let count = |name: &String| keys.0.iter().filter(|key| *key == name).count();
+        names.iter().any(|name| count(name) > 1)
+    };
+    serde_json::from_slice(frame).map_or(true, stands_twice)
 }
 
-/// How often the two keys stand at the root.
-#[derive(Default)]
-struct Keys {
-    uid: u32,
-    ts: u32,
-}
+/// The keys at the root.
+struct Keys<'f>(Vec<Cow<'f, str>>);
 
-impl<'de> Deserialize<'de> for Keys {
+impl<'de: 'f, 'f> Deserialize<'de> for Keys<'f> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_map(Keys::default())
+        deserializer.deserialize_map(Keys(Vec::new()))
     }
 }
 
-impl<'de> Visitor<'de> for Keys {
+impl<'de: 'f, 'f> Visitor<'de> for Keys<'f> {
     type Value = Self;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -183,8 +216,7 @@ impl<'de> Visitor<'de> for Keys {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<Self, A::Error> {
         while let Some((key, IgnoredAny)) = map.next_entry::<Cow<'de, str>, IgnoredAny>()? {
-            self.uid += u32::from(key == "uid");
-            self.ts += u32::from(key == "ts");
+            self.0.push(key);
         }
         Ok(self)
     }

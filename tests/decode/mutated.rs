@@ -1,6 +1,7 @@
 //! Generated frames, as they are and damaged.
 
-use headcount::engine::frame::{Reject, Verdict};
+use headcount::engine::decode::Fields;
+use headcount::engine::frame::{Reject, UserHash, Verdict};
 
 use crate::frames::{Dice, damage, frame, shards};
 use crate::law;
@@ -26,6 +27,35 @@ fn good_frames_are_read_alike_by_all() {
         seen += u64::from(matches!(verdict, Verdict::Seen(..)));
     }
     assert!(seen > seeds().end / 4, "hardly any good frame: {seen}");
+}
+
+#[test]
+fn any_keys_of_a_frame_can_be_its_fields() {
+    for seed in seeds() {
+        let mut dice = Dice::new(seed);
+        let frame = frame(&mut dice);
+        law::check_other_names(&frame, dice.below(1 << 20));
+    }
+}
+
+/// A key that begins with an escaped quote ends like the name behind it.
+#[test]
+fn a_name_with_an_escaped_quote_before_it_is_another_key() {
+    for (uid, ts) in [("uid", "ts"), ("abcd", "ts"), ("ts", "abcd"), ("é", "ts")] {
+        let fields = Fields {
+            uid: uid.to_owned(),
+            ts: ts.to_owned(),
+            ..Fields::default()
+        };
+        let mut decoders = law::Decoders::new(&fields);
+        for frame in [
+            format!(r#"{{"{uid}":"a","{ts}":7,"\"{ts}":8,"\"{uid}":"b"}}"#),
+            format!(r#"{{"\"{ts}":8,"\"{uid}":"b","{uid}":"a","{ts}":7}}"#),
+        ] {
+            let expected = Verdict::Seen(UserHash::of(b"a"), 7);
+            assert_eq!(decoders.check(frame.as_bytes()), expected, "{frame}");
+        }
+    }
 }
 
 #[test]

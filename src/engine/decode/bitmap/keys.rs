@@ -3,15 +3,18 @@
 use super::lanes::Lanes;
 use crate::engine::decode::text;
 
+/// Bytes of a name that are compared at once.
+const HEAD: usize = 8;
+
 /// A field's name, as it stands in a frame.
 #[derive(Debug, Clone)]
 struct Name {
     name: Box<[u8]>,
     /// With its quotes, as it mostly stands in a frame. None if it cannot, for want of an escape.
     quoted: Option<Box<[u8]>>,
-    /// The last eight bytes of that, the first of them lowest, and which of them are part of it.
-    tail: u64,
-    tail_mask: u64,
+    /// The first eight bytes of that, the first of them lowest, and which of them are part of it.
+    head: u64,
+    head_mask: u64,
 }
 
 impl Name {
@@ -20,17 +23,17 @@ impl Name {
             .bytes()
             .any(|byte| byte < 0x20 || byte == b'"' || byte == b'\\');
         let quoted: Box<[u8]> = [b"\"", name.as_bytes(), b"\""].concat().into();
-        let mut tail = [0; 8];
-        let mut tail_mask = [0; 8];
-        for (i, byte) in quoted.iter().rev().take(8).enumerate() {
-            tail[7 - i] = *byte;
-            tail_mask[7 - i] = 0xff;
+        let mut head = [0; HEAD];
+        let mut head_mask = [0; HEAD];
+        for (i, byte) in quoted.iter().take(HEAD).enumerate() {
+            head[i] = *byte;
+            head_mask[i] = 0xff;
         }
         Self {
             name: name.as_bytes().into(),
             quoted: (!needs_escape).then_some(quoted),
-            tail: u64::from_le_bytes(tail),
-            tail_mask: u64::from_le_bytes(tail_mask),
+            head: u64::from_le_bytes(head),
+            head_mask: u64::from_le_bytes(head_mask),
         }
     }
 
@@ -40,13 +43,25 @@ impl Name {
         let Some(quoted) = &self.quoted else {
             return false;
         };
-        match root[..=end].last_chunk() {
-            // No jump, where which of the two it is would be anybody's guess.
-            Some(tail) if quoted.len() <= tail.len() => {
-                u64::from_le_bytes(*tail) & self.tail_mask == self.tail
-            }
-            _ => root[..=end].ends_with(quoted),
-        }
+        // The root's brace stands before all keys.
+        let Some(before) = end.checked_sub(quoted.len()) else {
+            return false;
+        };
+        // A quote with a backslash before it is one in a longer key.
+        let is_whole = root[before] != b'\\';
+        // A value follows on the key, so that mostly there are as many bytes.
+        let is_it = match root[before + 1..].first_chunk() {
+            Some(head) if quoted.len() <= HEAD => self.begins(*head),
+            _ => root[before + 1..=end] == **quoted,
+        };
+        is_whole & is_it
+    }
+
+    /// Whether the text that these bytes begin has this name in front, which is no longer than they are. No jump, where which of
+    /// the two it is would be anybody's guess.
+    #[inline(always)]
+    fn begins(&self, head: [u8; HEAD]) -> bool {
+        u64::from_le_bytes(head) & self.head_mask == self.head
     }
 
     /// Whether the key that ends there is this one, written with escapes.
