@@ -16,7 +16,7 @@ use crate::limits::{KEPT_SCRATCH_BYTES, MAX_FRAME_BYTES};
 use bitmap::{Found, Scanner};
 use bytewise::{Fault, Root};
 use reference::{NoFields, Reference};
-use value::Value;
+use value::{Raw, Value};
 
 /// Which fields of a frame hold what, and how they are read.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,15 +169,23 @@ impl Decoder {
             Method::SimdJson(_) => return Err(Reject::Json),
         };
         scratch.give_back();
-        if is_trusted
-            && let Some(found) = scanner.fields(root)
-            && let (Some(uid), Some(ts)) = scratch.values(found)
-            && [&uid, &ts].into_iter().flatten().all(is_utf8)
-        {
-            return judge(uid, ts, fields, guess);
+        if is_trusted && let Some(found) = scanner.fields(root) {
+            if let Some((uid, ts)) = usual(&found)
+                && std::str::from_utf8(uid).is_ok()
+            {
+                return judge_usual(uid, ts, fields, guess);
+            }
+            if let (Some(uid), Some(ts)) = scratch.values(found)
+                && [&uid, &ts].into_iter().flatten().all(is_utf8)
+            {
+                return judge(uid, ts, fields, guess);
+            }
         }
         // Where trust was misplaced, and there are not both fields, the frame is judged as any other.
         let found = scanner.full(root).ok_or_else(|| reason(frame))?;
+        if let Some((uid, ts)) = usual(&found) {
+            return judge_usual(uid, ts, fields, guess);
+        }
         match scratch.values(found) {
             (Some(uid), Some(ts)) => judge(uid, ts, fields, guess),
             _ => Err(Reject::Json),
@@ -282,6 +290,27 @@ fn reason(frame: &[u8]) -> Reject {
     }
 }
 
+/// The fields as they mostly are: a text as it reads, and digits.
+#[inline]
+fn usual<'f>(found: &Found<'f>) -> Option<(&'f [u8], u64)> {
+    match (found.uid, found.ts) {
+        (Some(Raw::Plain(uid)), Some(Raw::Number(ts))) => Some((uid, value::digits(ts)?)),
+        _ => None,
+    }
+}
+
+/// The same as [`judge`] on such fields: what any others take costs a small frame a tenth more.
+#[inline]
+fn judge_usual(
+    uid: &[u8],
+    ts: u64,
+    fields: &Fields,
+    guess: &mut Guess,
+) -> Result<(Verdict, u64), Reject> {
+    let uid = named(uid, &fields.ignored_uids)?;
+    verdict(uid, Some(ts), fields, guess)
+}
+
 /// The verdict on a frame that is an object, and its event time as it stands there.
 fn judge(
     uid: Option<Value<'_>>,
@@ -290,7 +319,17 @@ fn judge(
     guess: &mut Guess,
 ) -> Result<(Verdict, u64), Reject> {
     let uid = user(uid.as_ref(), &fields.ignored_uids)?;
-    let raw_ts = time::raw(ts.as_ref())?;
+    verdict(uid, time::raw(ts.as_ref())?, fields, guess)
+}
+
+/// The verdict on a frame of this user, if it is one, and of this time, if that is not before the epoch.
+#[inline]
+fn verdict(
+    uid: Option<&[u8]>,
+    raw_ts: Option<u64>,
+    fields: &Fields,
+    guess: &mut Guess,
+) -> Result<(Verdict, u64), Reject> {
     guess.note(raw_ts);
     let raw_ts = raw_ts.ok_or(Reject::TsRange)?;
     let ts = fields.ts_unit.event_time(raw_ts).ok_or(Reject::TsRange)?;
@@ -303,16 +342,19 @@ fn judge(
 
 /// The user id; none for one that stands for nobody.
 fn user<'v>(uid: Option<&'v Value<'_>>, ignored: &[String]) -> Result<Option<&'v [u8]>, Reject> {
-    let is_ignored = |text: &[u8]| ignored.iter().any(|i| i.as_bytes() == text);
-    let uid = match uid {
-        None => return Err(Reject::UidMissing),
-        Some(Value::Text(text)) => *text,
-        Some(Value::Integer { digits, .. }) => digits,
+    match uid {
+        None => Err(Reject::UidMissing),
+        Some(Value::Text(text)) => named(text, ignored),
+        Some(Value::Integer { digits, .. }) => named(digits, ignored),
         // A placeholder written without quotes is a placeholder all the same.
-        Some(Value::Null) if is_ignored(b"null") => return Ok(None),
-        Some(_) => return Err(Reject::UidType),
-    };
-    if is_ignored(uid) {
+        Some(Value::Null) if ignored.iter().any(|i| i == "null") => Ok(None),
+        Some(_) => Err(Reject::UidType),
+    }
+}
+
+#[inline]
+fn named<'v>(uid: &'v [u8], ignored: &[String]) -> Result<Option<&'v [u8]>, Reject> {
+    if ignored.iter().any(|i| i.as_bytes() == uid) {
         return Ok(None);
     }
     if uid.is_empty() {

@@ -146,7 +146,7 @@ fn is_json(verdict: Verdict) -> bool {
 
 /// Whether a frame may hold what `simd-json` refuses and JSON allows: a number beyond a double, or an escaped half of a
 /// surrogate pair. Says no more than that there is one somewhere.
-fn cannot_be_converted(frame: &[u8]) -> bool {
+pub fn cannot_be_converted(frame: &[u8]) -> bool {
     let is_beyond = |number: &[u8]| {
         let text = String::from_utf8_lossy(number);
         text.parse::<f64>().is_ok_and(f64::is_infinite)

@@ -21,9 +21,10 @@ fn good_frames_are_read_alike_by_all() {
         let is_refused = [Reject::Json, Reject::Utf8, Reject::Empty]
             .map(Verdict::Rejected)
             .contains(&verdict);
-        // A `ts` of 1e400 and the like cannot be converted; nothing else about these frames is wrong.
+        // A field of 1e400 and the like cannot be converted; nothing else about these frames is wrong.
+        let is_odd = verdict == Verdict::Rejected(Reject::Json) && law::cannot_be_converted(&frame);
         let text = String::from_utf8(frame).unwrap();
-        assert!(!is_refused, "seed {seed}, {verdict:?}: {text}");
+        assert!(is_odd || !is_refused, "seed {seed}, {verdict:?}: {text}");
         seen += u64::from(matches!(verdict, Verdict::Seen(..)));
     }
     assert!(seen > seeds().end / 4, "hardly any good frame: {seen}");

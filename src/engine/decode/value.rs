@@ -61,13 +61,17 @@ impl<'f> Raw<'f> {
 /// Digits that surely fit 64 bits.
 const DIGITS_THAT_FIT: usize = 19;
 
+/// The number that is written with digits alone, if it surely fits.
+#[inline]
+pub(super) fn digits(text: &[u8]) -> Option<u64> {
+    let is_short = (1..=DIGITS_THAT_FIT).contains(&text.len());
+    let is_whole = is_short && (text[0] != b'0' || text.len() == 1);
+    if is_whole { count(text) } else { None }
+}
+
 #[inline]
 fn number(text: &[u8]) -> Option<Value<'_>> {
-    let is_short = (1..=DIGITS_THAT_FIT).contains(&text.len());
-    if is_short
-        && (text[0] != b'0' || text.len() == 1)
-        && let Some(count) = count(text)
-    {
+    if let Some(count) = digits(text) {
         return Some(Value::Integer {
             digits: Cow::Borrowed(text),
             count: Some(count),

@@ -74,9 +74,25 @@ impl Containers {
             maps.tokens.bracket.put(0, first);
             rest ^= u64::from(first == 0);
         }
-        if self.close_flat_root(from, rest, maps) {
-            rest = 0;
+        if !self.close_flat_root(from, rest, maps) && !self.follow_all(bytes, from, rest, maps) {
+            return false;
         }
+        if from == 0 {
+            let changes = &mut maps.changes;
+            changes.in_object.0[0] |= 1;
+            changes.at_root.0[0] |= 1;
+        }
+        true
+    }
+
+    #[inline(always)]
+    fn follow_all<B: Bytes>(
+        &mut self,
+        bytes: B,
+        from: usize,
+        mut rest: u64,
+        maps: &mut Maps,
+    ) -> bool {
         // A copy, which stays in registers.
         let mut containers = *self;
         while rest != 0 {
@@ -86,11 +102,6 @@ impl Containers {
                 return false;
             };
             containers.last = from + spread(bytes, blocks ^ rest, changes, maps);
-        }
-        if from == 0 {
-            let changes = &mut maps.changes;
-            changes.in_object.0[0] |= 1;
-            changes.at_root.0[0] |= 1;
         }
         *self = containers;
         true

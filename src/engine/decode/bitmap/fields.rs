@@ -6,7 +6,7 @@
 
 use super::bytes::Bytes;
 use super::full::{PREFETCH, SHORT};
-use super::keys::{Field, Names};
+use super::keys::{FIELDS, Names, TS, UID};
 use super::lanes::{Lanes, OneLane};
 use super::maps::{BLOCK, Maps, TokenMaps};
 use super::strings::{self, Strings};
@@ -51,8 +51,7 @@ fn search<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Opt
         string_start: lanes.splat(0),
         opened: 0,
         closed: 0,
-        uid: None,
-        ts: None,
+        values: [None; FIELDS],
     };
     let size = L::COUNT * BLOCK;
     let groups = root.len().div_ceil(size);
@@ -63,11 +62,8 @@ fn search<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Opt
             search.classify(group + 1, maps);
         }
         search.look_through(group, maps);
-        if search.uid.is_some() && search.ts.is_some() {
-            return Some(Found {
-                uid: search.uid,
-                ts: search.ts,
-            });
+        if let [uid @ Some(_), ts @ Some(_)] = search.values {
+            return Some(Found { uid, ts });
         }
     }
     None
@@ -84,8 +80,8 @@ struct Search<'f, 'n, B: Bytes, L: Lanes> {
     /// Brackets in the groups before.
     opened: u64,
     closed: u64,
-    uid: Option<Raw<'f>>,
-    ts: Option<Raw<'f>>,
+    /// What was found, for each field.
+    values: [Option<Raw<'f>>; FIELDS],
 }
 
 impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
@@ -134,21 +130,25 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
         let of_length = self
             .names
             .of_length(lanes, string_start, &mut self.string_start);
-        let candidate = lanes.and(lanes.without(quote, inside), of_length);
-        let used = lanes.used(candidate);
-        if used != 0 {
+        let end = lanes.without(quote, inside);
+        let [uid, ts] = of_length;
+        let (uid, ts) = (lanes.and(end, uid), lanes.and(end, ts));
+        let (uid_used, ts_used) = (lanes.used(uid), lanes.used(ts));
+        if uid_used | ts_used != 0 {
             tokens.open.put_group(lanes, 0, open);
             tokens.close.put_group(lanes, 0, close);
-            findings.candidate.put_group(lanes, 0, candidate);
-            let mut blocks = used;
-            while blocks != 0 {
-                let block = blocks.trailing_zeros() as usize;
-                blocks &= blocks - 1;
-                let mut ends = findings.candidate.word(block);
-                while ends != 0 {
-                    let bit = ends.trailing_zeros();
-                    ends &= ends - 1;
-                    self.look_at(group * L::COUNT, block, bit, tokens);
+            findings.candidates[UID].put_group(lanes, 0, uid);
+            findings.candidates[TS].put_group(lanes, 0, ts);
+            for (field, mut blocks) in [(UID, uid_used), (TS, ts_used)] {
+                while blocks != 0 {
+                    let block = blocks.trailing_zeros() as usize;
+                    blocks &= blocks - 1;
+                    let mut ends = findings.candidates[field].word(block);
+                    while ends != 0 {
+                        let bit = ends.trailing_zeros();
+                        ends &= ends - 1;
+                        self.look_at(field, (group * L::COUNT, block, bit), tokens);
+                    }
                 }
             }
         }
@@ -158,11 +158,16 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
 
     /// Looks at a string that is as long as a field's name. `first` is the group's first block.
     #[inline(always)]
-    fn look_at(&mut self, first: usize, block: usize, bit: u32, tokens: &TokenMaps) {
+    fn look_at(
+        &mut self,
+        field: usize,
+        (first, block, bit): (usize, usize, u32),
+        tokens: &TokenMaps,
+    ) {
         let end = (first + block) * BLOCK + bit as usize;
-        let Some(field) = self.names.field(self.root, end) else {
+        if !self.names.is_plain(field, self.root, end) {
             return;
-        };
+        }
         let (mut opened, mut closed) = (self.opened, self.closed);
         for before in 0..block {
             opened += u64::from(tokens.open.word(before).count_ones());
@@ -171,13 +176,9 @@ impl<B: Bytes, L: Lanes> Search<'_, '_, B, L> {
         let below = (1 << bit) - 1;
         opened += u64::from((tokens.open.word(block) & below).count_ones());
         closed += u64::from((tokens.close.word(block) & below).count_ones());
-        let value = match field {
-            // The first of two counts, and what no colon follows is a value.
-            Field::Uid => &mut self.uid,
-            Field::Ts => &mut self.ts,
-        };
-        if opened == closed + 1 && value.is_none() {
-            *value = value::behind(self.bytes, self.root, end);
+        // The first of two counts, and what no colon follows is a value.
+        if opened == closed + 1 && self.values[field].is_none() {
+            self.values[field] = value::behind(self.bytes, self.root, end);
         }
     }
 }

@@ -4,7 +4,7 @@ use super::brackets::Containers;
 use super::bytes::Bytes;
 use super::escapes;
 use super::grammar::Grammar;
-use super::keys::{Field, Names};
+use super::keys::{FIELDS, Names, TS, UID};
 use super::lanes::{Lanes, OneLane};
 use super::maps::{BLOCK, CHUNK, MAX_LANES, Maps};
 use super::numbers::Numbers;
@@ -51,9 +51,16 @@ fn scan<'f, B: Bytes, L: Lanes>(bytes: B, lanes: L, work: Work<'f, '_>) -> Optio
         grammar: Grammar::at_start(lanes),
         numbers: Numbers::default(),
         utf8: Utf8::default(),
-        uid_end: 0,
-        ts_end: 0,
+        ends: [0; FIELDS],
     };
+    if frame.is_short() {
+        // All of it at once: what would be handed on from chunk to chunk is known to be nothing.
+        return if frame.take(root, 0, maps) {
+            frame.end()
+        } else {
+            None
+        };
+    }
     for (i, chunk) in root.chunks(CHUNK).enumerate() {
         if !frame.take(chunk, i * CHUNK, maps) {
             return None;
@@ -75,16 +82,15 @@ struct Frame<'f, 'n, B: Bytes, L: Lanes> {
     grammar: Grammar<L>,
     numbers: Numbers,
     utf8: Utf8,
-    /// Closing quotes of the last keys that name a field; 0 is none.
-    uid_end: usize,
-    ts_end: usize,
+    /// Closing quotes of the last keys that name a field, for each of the two; 0 is none.
+    ends: [usize; FIELDS],
 }
 
 /// What is to be looked at in a chunk after the grammar, by blocks.
 #[derive(Default)]
 struct Left {
     scalars: u64,
-    candidates: u64,
+    candidates: [u64; FIELDS],
     escaped_keys: u64,
 }
 
@@ -100,12 +106,23 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             return false;
         }
         let left = self.judge(blocks, maps);
-        let scalars = left.scalars | self.numbers.goes_on();
+        let scalars = if self.is_short() {
+            // All: which of so few they are would be anybody's guess.
+            (1 << blocks) - 1
+        } else {
+            left.scalars | self.numbers.goes_on()
+        };
         let numbers_are_good =
             (self.numbers).are_good(self.bytes, self.root, (from, scalars), &maps.tokens);
-        self.find_fields(&left, from, maps);
+        self.find_fields(&left, (from, blocks), maps);
         self.utf8.check(self.bytes, self.root, from, high);
         numbers_are_good && self.utf8.is_good() && self.lanes.used(self.grammar.wrong) == 0
+    }
+
+    /// Whether the frame has so few blocks that they are looked at without asking whether there is anything in them.
+    #[inline(always)]
+    fn is_short(&self) -> bool {
+        L::COUNT == 1 && self.root.len() <= SHORT
     }
 
     /// What each byte is; returns the number of blocks.
@@ -187,42 +204,52 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
                 self.grammar
                     .judge(self.lanes, (tokens, changes), findings, group, self.names);
             left.scalars |= found.scalars << (group * L::COUNT);
-            left.candidates |= found.candidates << (group * L::COUNT);
+            for (blocks, found) in left.candidates.iter_mut().zip(found.candidates) {
+                *blocks |= found << (group * L::COUNT);
+            }
             left.escaped_keys |= found.escaped_keys << (group * L::COUNT);
         }
         left
     }
 
+    /// Notes which keys name a field. Of a key that stands twice the last one counts, however it is written.
     #[inline(always)]
-    fn find_fields(&mut self, left: &Left, from: usize, maps: &Maps) {
-        let mut blocks = left.candidates;
-        while blocks != 0 {
-            let block = blocks.trailing_zeros() as usize;
-            blocks &= blocks - 1;
-            let mut ends = maps.findings.candidate.word(block);
-            while ends != 0 {
-                let end = from + block * BLOCK + ends.trailing_zeros() as usize;
-                ends &= ends - 1;
-                let (uid_end, ts_end) = self.names.ends_of_fields(self.root, end);
-                // Of a key that stands twice the last one counts, however it is written.
-                self.uid_end = self.uid_end.max(uid_end);
-                self.ts_end = self.ts_end.max(ts_end);
+    fn find_fields(&mut self, left: &Left, (from, count): (usize, usize), maps: &Maps) {
+        for field in [UID, TS] {
+            let row = &maps.findings.candidates[field];
+            let mut blocks = left.candidates[field];
+            if self.is_short() && count == 2 {
+                // In which of the two it is would be anybody's guess.
+                let [first, second] = [0, 1].map(|block| u128::from(row.word(block)));
+                let mut ends = first | (second << BLOCK);
+                while ends != 0 {
+                    self.note(field, ends.trailing_zeros() as usize);
+                    ends &= ends - 1;
+                }
+                continue;
             }
-        }
-        let mut blocks = left.escaped_keys;
-        while blocks != 0 {
-            let block = blocks.trailing_zeros() as usize;
-            blocks &= blocks - 1;
-            let mut ends = maps.findings.escaped_key.word(block);
-            while ends != 0 {
-                let end = from + block * BLOCK + ends.trailing_zeros() as usize;
-                ends &= ends - 1;
-                match self.names.field_escaped(self.root, end) {
-                    Some(Field::Uid) => self.uid_end = self.uid_end.max(end),
-                    Some(Field::Ts) => self.ts_end = self.ts_end.max(end),
-                    None => {}
+            while blocks != 0 {
+                let block = blocks.trailing_zeros() as usize;
+                blocks &= blocks - 1;
+                let mut ends = row.word(block);
+                while ends != 0 {
+                    self.note(field, from + block * BLOCK + ends.trailing_zeros() as usize);
+                    ends &= ends - 1;
                 }
             }
+        }
+        if left.escaped_keys != 0 {
+            let found = find_escaped(self.names, self.root, (from, left.escaped_keys), maps);
+            for (end, found) in self.ends.iter_mut().zip(found) {
+                *end = found.max(*end);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn note(&mut self, field: usize, end: usize) {
+        if self.names.is_plain(field, self.root, end) {
+            self.ends[field] = end;
         }
     }
 
@@ -240,10 +267,35 @@ impl<'f, B: Bytes, L: Lanes> Frame<'f, '_, B, L> {
             end => value::behind(self.bytes, self.root, end).map(Some),
         };
         Some(Found {
-            uid: field(self.uid_end)?,
-            ts: field(self.ts_end)?,
+            uid: field(self.ends[UID])?,
+            ts: field(self.ends[TS])?,
         })
     }
+}
+
+/// The closing quotes of the last keys that name a field and are written with escapes, in these blocks of the chunk at `from`; 0 is none.
+#[cold]
+#[inline(never)]
+fn find_escaped(
+    names: &Names,
+    root: &[u8],
+    (from, mut blocks): (usize, u64),
+    maps: &Maps,
+) -> [usize; FIELDS] {
+    let mut found = [0; FIELDS];
+    while blocks != 0 {
+        let block = blocks.trailing_zeros() as usize;
+        blocks &= blocks - 1;
+        let mut ends = maps.findings.escaped_key.word(block);
+        while ends != 0 {
+            let end = from + block * BLOCK + ends.trailing_zeros() as usize;
+            ends &= ends - 1;
+            if let Some(field) = names.field_escaped(root, end) {
+                found[field] = end;
+            }
+        }
+    }
+    found
 }
 
 /// The bytes of the last group that belong to the chunk.

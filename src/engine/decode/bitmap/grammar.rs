@@ -15,7 +15,7 @@
 //! (`strings`, `escapes`, `utf8`), how numbers and literals are spelled (`numbers`, `literal`), and that the root's end is the frame's
 //! (`full`). The tests compare the sum with a reader that goes byte by byte.
 
-use super::keys::Names;
+use super::keys::{FIELDS, Names, TS, UID};
 use super::lanes::Lanes;
 use super::maps::{ChangeMaps, FindingMaps, Row, TokenMaps};
 use super::strings::last_bit;
@@ -43,7 +43,8 @@ pub(super) struct Grammar<L: Lanes> {
 /// What a group holds that is to be looked at, by blocks.
 pub(super) struct Found {
     pub(super) scalars: u64,
-    pub(super) candidates: u64,
+    /// For each field.
+    pub(super) candidates: [u64; FIELDS],
     pub(super) escaped_keys: u64,
 }
 
@@ -115,7 +116,9 @@ impl<L: Lanes> Grammar<L> {
 
         let root_key_end = lanes.and(key_end, at_root);
         let of_length = names.of_length(lanes, key_start, &mut self.key_start);
-        let candidate = lanes.and(root_key_end, of_length);
+        // Not by `map`, whose closures would not be compiled for the instructions that they use.
+        let [uid, ts] = of_length;
+        let candidates = [lanes.and(root_key_end, uid), lanes.and(root_key_end, ts)];
         // The bytes of root keys, opening quotes included: what the carry emptied on its way.
         let root_key = lanes.and(lanes.without(inside, passed), at_root);
         let escape = lanes.and(root_key, tokens.backslash.group(lanes, group));
@@ -125,11 +128,12 @@ impl<L: Lanes> Grammar<L> {
             findings.escaped_key.put_group(lanes, group, escaped_key);
             escaped_keys = lanes.used(escaped_key);
         }
-        findings.candidate.put_group(lanes, group, candidate);
+        findings.candidates[UID].put_group(lanes, group, candidates[UID]);
+        findings.candidates[TS].put_group(lanes, group, candidates[TS]);
         Found {
             // A number may end with a block: whether it may is seen in the next one.
             scalars: lanes.used(scalar) | (lanes.tops(scalar) << 1),
-            candidates: lanes.used(candidate),
+            candidates: [lanes.used(candidates[UID]), lanes.used(candidates[TS])],
             escaped_keys,
         }
     }

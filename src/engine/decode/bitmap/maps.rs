@@ -1,6 +1,7 @@
 //! The bitmaps of one chunk, by name: one bit for each byte.
 
 use super::brackets::OUTER_WORDS;
+use super::keys::FIELDS;
 use super::lanes::Lanes;
 
 /// Bytes of a block: one word of each bitmap.
@@ -168,8 +169,8 @@ pub(super) struct ChangeMaps {
 #[derive(Clone)]
 #[repr(C)]
 pub(super) struct FindingMaps {
-    /// Closing quotes of root keys that may be one of the two fields.
-    pub(super) candidate: Row,
+    /// Closing quotes of root keys that are as long as the name of a field, for each of the two.
+    pub(super) candidates: [Row; FIELDS],
     /// Closing quotes of root keys in which there is an escape; filled only where there are any.
     pub(super) escaped_key: Row,
 }
@@ -224,7 +225,7 @@ impl Maps {
                 at_root: ROW,
             },
             findings: FindingMaps {
-                candidate: ROW,
+                candidates: [ROW; FIELDS],
                 escaped_key: ROW,
             },
             outer: [0; OUTER_WORDS],
