@@ -14,6 +14,9 @@ die() { # EXIT-CODE MESSAGE...
     exit "$code"
 }
 
+# What stands at the head of the script.
+own_help() { sed -n '2,/^set /{/^# \{0,1\}/!d;s///p}' "$0"; }
+
 # Something this needs is not to be had: EX_UNAVAILABLE of sysexits.h.
 unavailable() { die 69 "$@"; } # MESSAGE...
 
