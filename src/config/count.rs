@@ -1,6 +1,9 @@
 //! The configuration of `count`.
 
-use std::io::IsTerminal;
+use std::fs::{File, Metadata};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::thread;
 
@@ -12,6 +15,7 @@ use crate::cli::run::OnGap;
 use crate::engine::calendar::Period;
 use crate::engine::catalog::Emission;
 use crate::error::Failure;
+use crate::io::aside::lines::reasons_beside;
 use crate::io::source::lines::Input;
 use crate::limits::{MAX_FILES, MAX_THREADS};
 
@@ -45,7 +49,7 @@ impl CountConfig {
     pub fn resolve(args: &CountArgs) -> Result<Self, Failure> {
         let mut inputs: Vec<_> = args.files.iter().map(|path| input(path)).collect();
         if inputs.is_empty() {
-            if std::io::stdin().is_terminal() {
+            if io::stdin().is_terminal() {
                 return Err(Failure::Usage(
                     "nothing to read: name files, or pipe frames to standard input".to_owned(),
                 ));
@@ -62,7 +66,7 @@ impl CountConfig {
                 pair[0].name()
             )));
         }
-        let format = args.format.unwrap_or(if std::io::stdout().is_terminal() {
+        let format = args.format.unwrap_or(if io::stdout().is_terminal() {
             Format::Table
         } else {
             Format::Json
@@ -115,26 +119,69 @@ fn cores() -> Option<usize> {
     Some(cores.get().min(MAX_THREADS))
 }
 
-/// These files are written anew, so they must be neither one nor an input.
+/// What a path leads to: what is there, whatever its names, or where it would be made.
+#[derive(PartialEq, Eq)]
+enum Place {
+    There { device: u64, inode: u64 },
+    New(PathBuf),
+}
+
+impl Place {
+    fn of(path: &Path) -> Self {
+        if let Ok(there) = path.metadata() {
+            return Self::There {
+                device: there.dev(),
+                inode: there.ino(),
+            };
+        }
+        let folder = path.parent().filter(|folder| *folder != Path::new(""));
+        let folder = folder.unwrap_or(Path::new(".")).canonicalize();
+        Self::New(match (folder, path.file_name()) {
+            (Ok(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
+        })
+    }
+
+    /// None for a standard input that is no file.
+    fn of_input(input: &Input) -> Option<Self> {
+        match input {
+            Input::File(path) => Some(Self::of(path)),
+            Input::Stdin => {
+                let stdin = File::from(io::stdin().as_fd().try_clone_to_owned().ok()?);
+                let there = stdin.metadata().ok().filter(Metadata::is_file)?;
+                Some(Self::There {
+                    device: there.dev(),
+                    inode: there.ino(),
+                })
+            }
+        }
+    }
+}
+
+/// These files and those of their reasons are written anew, so no two of them may be one, and none may be an input.
 fn check_aside(
     inputs: &[Input],
     quarantine: Option<&Path>,
     rejects: Option<&Path>,
 ) -> Result<(), Failure> {
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
-    if let (Some(quarantine), Some(rejects)) = (quarantine, rejects)
-        && real(quarantine) == real(rejects)
-    {
+    let written = |path: Option<&Path>| -> Vec<PathBuf> {
+        let files = path.map(|path| [path.to_owned(), reasons_beside(path)]);
+        files.into_iter().flatten().collect()
+    };
+    let (quarantine, rejects) = (written(quarantine), written(rejects));
+    let is_also_written = |path: &PathBuf| {
+        let place = Place::of(path);
+        quarantine.iter().any(|other| Place::of(other) == place)
+    };
+    if rejects.iter().any(is_also_written) {
         return Err(Failure::Usage(
-            "--quarantine-file and --rejects-file must differ".to_owned(),
+            "--quarantine-file and --rejects-file must differ, and so must their .reasons"
+                .to_owned(),
         ));
     }
-    for path in quarantine.into_iter().chain(rejects) {
-        let is_input = |input: &Input| match input {
-            Input::Stdin => false,
-            Input::File(other) => real(other) == real(path),
-        };
-        if inputs.iter().any(is_input) {
+    let read: Vec<_> = inputs.iter().filter_map(Place::of_input).collect();
+    for path in quarantine.iter().chain(&rejects) {
+        if read.contains(&Place::of(path)) {
             return Err(Failure::Usage(format!(
                 "{} is read; it cannot be written at the same time",
                 path.display()

@@ -19,6 +19,14 @@ pub struct FileAside {
     reasons: BufWriter<File>,
 }
 
+/// The file with the reasons beside one with frames.
+#[must_use]
+pub fn reasons_beside(path: &Path) -> PathBuf {
+    let mut beside = OsString::from(path);
+    beside.push(".reasons");
+    beside.into()
+}
+
 #[derive(Serialize)]
 struct Reason<'a> {
     reason: &'a str,
@@ -34,15 +42,13 @@ impl FileAside {
     ///
     /// When they cannot be created.
     pub fn create(path: &Path) -> Result<Self, Failure> {
-        let mut beside = OsString::from(path);
-        beside.push(".reasons");
         let create = |path: &Path| {
             let file = File::create(path);
             file.map_err(|error| Failure::writing(&path.display().to_string(), &error))
         };
         Ok(Self {
             frames: BufWriter::new(create(path)?),
-            reasons: BufWriter::new(create(Path::new(&beside))?),
+            reasons: BufWriter::new(create(&reasons_beside(path))?),
             path: path.to_owned(),
         })
     }

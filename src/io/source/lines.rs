@@ -16,8 +16,28 @@ pub use self::known::{Head, Mark, Marker, open_behind};
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
-pub(super) const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
-pub(super) const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// How an input is packed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Packing {
+    Plain,
+    Gzip,
+    Zstd,
+}
+
+impl Packing {
+    /// So many first bytes tell.
+    pub(super) const HEAD_BYTES: usize = 4;
+
+    /// By the first bytes: the magic numbers of RFC 1952 and RFC 8878. A zstd file may also begin with a frame to be skipped, as those
+    /// of `pzstd` do.
+    pub(super) fn of(head: &[u8]) -> Self {
+        match head {
+            [0x1f, 0x8b, ..] => Self::Gzip,
+            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
+            _ => Self::Plain,
+        }
+    }
+}
 
 /// A file to read, or standard input.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -146,15 +166,17 @@ impl LineReader {
         let counted = Counted::new(input, bytes);
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
-        let is_packed = head.starts_with(GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC);
-        let reader: Box<dyn BufRead + Send> = if head.starts_with(GZIP_MAGIC) {
-            let plain = MultiGzDecoder::new(raw);
-            Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
-        } else if head.starts_with(&ZSTD_MAGIC) {
-            let plain = zstd::Decoder::with_buffer(raw).map_err(|e| damaged(&name, &e))?;
-            Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
-        } else {
-            Box::new(raw)
+        let packing = Packing::of(head);
+        let reader: Box<dyn BufRead + Send> = match packing {
+            Packing::Plain => Box::new(raw),
+            Packing::Gzip => {
+                let plain = MultiGzDecoder::new(raw);
+                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
+            }
+            Packing::Zstd => {
+                let plain = zstd::Decoder::with_buffer(raw).map_err(|e| damaged(&name, &e))?;
+                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
+            }
         };
         Ok(Self {
             name,
@@ -162,7 +184,7 @@ impl LineReader {
             partial: Vec::new(),
             lines: 0,
             holds_rest: false,
-            is_packed,
+            is_packed: packing != Packing::Plain,
         })
     }
 

@@ -24,6 +24,8 @@ pub(super) struct Places {
     pub(super) known: Vec<(String, Option<usize>)>,
     /// New ones.
     pub(super) new: Vec<(String, usize)>,
+    /// Inputs that have the name of a file that is gone, of which nobody knows how many lines were never counted.
+    pub(super) behind_gaps: Vec<usize>,
 }
 
 /// What was found of the inputs.
@@ -46,7 +48,7 @@ struct Search<'a> {
     bytes: &'a BytesRead,
 }
 
-/// Finds each input among the known files: by its name first, then by what it holds.
+/// Finds each input among the known files by what it holds; of several that hold the same, by its name.
 ///
 /// # Errors
 ///
@@ -67,8 +69,7 @@ pub(super) fn find(
         heads: heads.collect::<Result<_, _>>()?,
         bytes,
     };
-    search.by_name()?;
-    search.by_text()?;
+    search.search()?;
     search.finish(on_gap)
 }
 
@@ -96,27 +97,29 @@ fn path(input: &Input) -> Result<&PathBuf, Failure> {
 }
 
 impl Search<'_> {
-    fn by_name(&mut self) -> Result<(), Failure> {
-        for input in 0..self.inputs.len() {
-            let name = self.inputs[input].name();
-            if let Some(known) = self.known.iter().position(|known| known.name == name) {
-                self.try_as(input, known)?;
+    /// A file that was renamed or packed since still begins as it did. Those of which most is counted come first: whatever begins with
+    /// all of that begins with less of it too, and nothing at all is the beginning of every file, so a name proves little.
+    fn search(&mut self) -> Result<(), Failure> {
+        let mut known: Vec<_> = (0..self.known.len()).collect();
+        known.sort_by_key(|known| std::cmp::Reverse(self.known[*known].lines));
+        let is_like = |a: &usize, b: &usize| self.known[*a].lines == self.known[*b].lines;
+        let alike: Vec<_> = known.chunk_by(is_like).map(<[usize]>::to_vec).collect();
+        for alike in alike {
+            for name_counts in [true, false] {
+                for &known in &alike {
+                    self.look_for(known, name_counts)?;
+                }
             }
         }
         Ok(())
     }
 
-    /// A file that was renamed or packed since still begins as it did.
-    fn by_text(&mut self) -> Result<(), Failure> {
-        // Of two that began alike, the one of which more is counted.
-        let mut known: Vec<_> = (0..self.known.len()).collect();
-        known.retain(|known| self.known[*known].lines > 0);
-        known.sort_by_key(|known| std::cmp::Reverse(self.known[*known].lines));
+    fn look_for(&mut self, known: usize, name_counts: bool) -> Result<(), Failure> {
         for input in 0..self.inputs.len() {
-            for &known in &known {
-                if self.readers[input].is_none() && self.found[known].is_none() {
-                    self.try_as(input, known)?;
-                }
+            let is_free = self.readers[input].is_none() && self.found[known].is_none();
+            let is_meant = !name_counts || self.inputs[input].name() == self.known[known].name;
+            if is_free && is_meant {
+                self.try_as(input, known)?;
             }
         }
         Ok(())
@@ -142,13 +145,15 @@ impl Search<'_> {
             let name = match found {
                 Some(input) => {
                     let (old, new) = (&name, &names[input]);
-                    if old != new {
+                    if old != new && lines > 0 {
                         FileRenamed { old, new, lines }.emit();
                     }
                     new.clone()
                 }
                 None if names.contains(&name) => {
                     let aside = set_aside(&name, lines, on_gap, &taken)?;
+                    let input = names.iter().position(|other| *other == name);
+                    places.behind_gaps.extend(input.filter(|_| lines > 0));
                     taken.push(aside.clone());
                     aside
                 }
@@ -178,7 +183,8 @@ impl Search<'_> {
 
 /// The name that a file keeps in the state which is gone, where its own is that of another one now.
 fn set_aside(name: &str, lines: i64, on_gap: OnGap, taken: &[String]) -> Result<String, Failure> {
-    if on_gap == OnGap::Fail {
+    // Of which nothing was counted, of that nothing is missed.
+    if on_gap == OnGap::Fail && lines > 0 {
         return Err(Failure::Gap(format!(
             "{name} does not begin with what was counted of it (lines: {lines}): it was rotated, cut or rewritten; name the old one too, under whatever name it has now, so that none of its lines is missed; if it is gone, --on-gap continue counts {name} as a new file"
         )));
@@ -187,7 +193,9 @@ fn set_aside(name: &str, lines: i64, on_gap: OnGap, taken: &[String]) -> Result<
         .map(|number| format!("{name}~{number}"))
         .find(|aside| !taken.contains(aside));
     let aside = aside.unwrap_or_default();
-    let aside_name = &aside;
-    FileGone { name, aside_name }.emit();
+    if lines > 0 {
+        let aside_name = &aside;
+        FileGone { name, aside_name }.emit();
+    }
     Ok(aside)
 }

@@ -159,6 +159,11 @@ impl Saving {
             let place = (String::new(), name.clone());
             self.partitions[*input] = driver.add_partition(name.clone(), place, 0, true);
         }
+        for input in &self.places.behind_gaps {
+            let partition = self.partitions[*input];
+            let next = driver.admission.next_offset(partition);
+            driver.admission.gap(partition, next);
+        }
         if !self.places.known.is_empty() {
             let known = &self.places.known;
             let read_on = known.iter().filter(|(_, input)| input.is_some()).count();

@@ -135,6 +135,49 @@ fn what_is_put_aside_is_the_same_for_any_number_of_threads() {
     }
 }
 
+/// A file that is read on standard input is not written at the same time.
+#[test]
+fn a_file_on_standard_input_is_not_put_aside_to() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x.reasons");
+    std::fs::write(&path, line("a", 7)).unwrap();
+    for aside in ["x", "./x.reasons"] {
+        let mut command = count(dir.path(), "1");
+        command.args(["--rejects-file", aside, "-"]);
+        command
+            .stdin(File::open(&path).unwrap())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let said = command.spawn().unwrap().wait_with_output().unwrap();
+        assert_eq!(said.status.code(), Some(2));
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), line("a", 7));
+    }
+}
+
+/// `pzstd` begins its files with a frame to be skipped, and anybody may (RFC 8878, 3.1.2).
+#[test]
+fn zstd_that_begins_with_a_frame_to_be_skipped_is_unpacked() {
+    let dir = tempfile::tempdir().unwrap();
+    let text = stream();
+    let skipped = |magic: u8| [&[magic, 0x2a, 0x4d, 0x18, 4, 0, 0, 0][..], b"abcd"].concat();
+    let packed = zstd::encode_all(&text[..], 1).unwrap();
+    std::fs::write(dir.path().join("plain"), &text).unwrap();
+    let mut command = count(dir.path(), "2");
+    command.arg("plain");
+    let (plain, _) = outcome(command, b"", "plain");
+    for magic in [0x50, 0x5f] {
+        let bytes = [skipped(magic), packed.clone(), skipped(magic)].concat();
+        std::fs::write(dir.path().join("zst"), &bytes).unwrap();
+        let mut command = count(dir.path(), "2");
+        command.arg("zst");
+        assert!(outcome(command, b"", "zst").0 == plain, "{magic:x}");
+        assert!(
+            outcome(count(dir.path(), "1"), &bytes, "-").0 == plain,
+            "{magic:x}, a pipe"
+        );
+    }
+}
+
 #[test]
 fn a_file_on_standard_input_is_read_from_where_it_stands_and_left_at_its_end() {
     let dir = tempfile::tempdir().unwrap();

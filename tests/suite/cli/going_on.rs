@@ -213,6 +213,88 @@ fn rotated_and_packed_files_are_known_by_what_they_hold() {
     assert!(digest(dir.path(), "state").contains("log~1"));
 }
 
+/// Nothing at all, a common header and an unfinished line are the beginning of many a file, so a name proves little.
+#[test]
+fn a_name_that_moved_on_to_another_known_file_is_no_proof() {
+    let (text, more) = (frames(300, 11), frames(200, 12));
+    for head in ["", "# opened\n", "{\"uid\":\"u1\",\"ts\":14682"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name);
+        fs::write(path("log.1"), head).unwrap();
+        fs::write(
+            path("log"),
+            format!("{}{text}", head.trim_start_matches('{')),
+        )
+        .unwrap();
+        let first = count(dir.path(), "state", &["log", "log.1"]);
+        assert_eq!(first.code, Some(0), "{}", first.stderr);
+        fs::rename(path("log.1"), path("log.2")).unwrap();
+        fs::rename(path("log"), path("log.1")).unwrap();
+        for new in ["", &more] {
+            let mut names = vec!["log.1", "log.2"];
+            if !new.is_empty() {
+                fs::write(path("log"), new).unwrap();
+                names.push("log");
+            }
+            let (mut again, mut at_once) = (Printed::default(), Printed::default());
+            again.take(&count(dir.path(), "state", &names));
+            let one = format!("one{}", names.len());
+            at_once.take(&count(dir.path(), &one, &names));
+            assert_eq!(again.stats["frames"], at_once.stats["frames"], "{head:?}");
+            assert_eq!(
+                digest(dir.path(), "state"),
+                digest(dir.path(), &one),
+                "{head:?}"
+            );
+        }
+    }
+}
+
+/// A file of which nothing was counted can be gone without a word.
+#[test]
+fn a_file_that_had_no_lines_yet_is_not_missed() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::write(path("log"), "").unwrap();
+    fs::write(path("other"), frames(300, 13)).unwrap();
+    assert_eq!(count(dir.path(), "state", &["log", "other"]).code, Some(0));
+    fs::rename(path("other"), path("log")).unwrap();
+    let mut printed = Printed::default();
+    printed.take(&count(dir.path(), "state", &["log"]));
+    assert_eq!(printed.stats["frames"]["read"], 300);
+}
+
+#[test]
+fn lines_that_are_gone_are_told_of_and_leave_windows_open() {
+    let dir = tempfile::tempdir().unwrap();
+    let hour = 1_767_225_600;
+    let lines = |minutes: std::ops::Range<u32>| {
+        let line = |minute| line(&format!("u{minute}"), hour + 60 * minute);
+        minutes.map(line).collect::<String>()
+    };
+    fs::write(dir.path().join("log"), lines(0..10)).unwrap();
+    assert_eq!(count(dir.path(), "state", &["log"]).code, Some(0));
+    // Minutes 10 to 14 were never seen.
+    fs::write(dir.path().join("log"), lines(15..70)).unwrap();
+    let args = [
+        "count", "-f", "json", "--state", "state", "--on-gap", "continue", "log",
+    ];
+    let mut printed = Printed::default();
+    printed.take(&run_in(dir.path(), &args));
+    let lost = serde_json::json!({ "log": 0 });
+    assert_eq!(printed.stats["source"]["lost"], lost);
+    let is_complete = |printed: &Printed, start: &str| {
+        let key = ("hour".to_owned(), format!("\"2026-01-01T{start}:00:00Z\""));
+        printed.windows[&key][5].clone()
+    };
+    assert_eq!(is_complete(&printed, "00"), false);
+    assert_eq!(is_complete(&printed, "01"), true);
+    append(&dir.path().join("log"), lines(70..75).as_bytes());
+    printed.take(&count(dir.path(), "state", &["log"]));
+    assert_eq!(printed.stats["source"]["lost"], lost);
+    assert_eq!(is_complete(&printed, "00"), false);
+}
+
 #[test]
 fn a_table_shows_all_that_the_state_holds() {
     let dir = tempfile::tempdir().unwrap();

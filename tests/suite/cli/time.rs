@@ -84,6 +84,16 @@ fn frames_that_do_not_count_go_nowhere_where_something_is_already() {
                 &["--quarantine-file and --rejects-file must differ"],
             ),
             (
+                "count --quarantine-file q --rejects-file q.reasons a",
+                2,
+                &["--quarantine-file and --rejects-file must differ"],
+            ),
+            (
+                "count --quarantine-file a a.reasons",
+                2,
+                &["a.reasons is read", "cannot be written"],
+            ),
+            (
                 "count --rejects-file missing/q a",
                 74,
                 &["missing/q", "No such file"],

@@ -21,7 +21,7 @@ use ranges::Ranges;
 use stream::Stream;
 
 use super::lines::{
-    BytesRead, Counted, GZIP_MAGIC, Input, LineReader, ZSTD_MAGIC, damaged, open_file, refuse_twins,
+    BytesRead, Counted, Input, LineReader, Packing, damaged, open_file, refuse_twins,
 };
 use crate::error::Failure;
 use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
@@ -67,13 +67,13 @@ impl Chunks {
             Input::Stdin => File::from(io::stdin().as_fd().try_clone_to_owned().map_err(failed)?),
         };
         let kind = file.metadata().map_err(failed)?;
-        let mut head = [0; ZSTD_MAGIC.len()];
+        let mut head = [0; Packing::HEAD_BYTES];
         if kind.is_file() {
             // Who redirects standard input may have read a part of it.
             let from = file.stream_position().map_err(failed)?;
             let length = read_at_most(&mut head, |to, done| file.read_at(to, from + done as u64));
             let length = length.map_err(failed)?;
-            if !is_packed(&head[..length]) {
+            if Packing::of(&head[..length]) == Packing::Plain {
                 let is_shared = matches!(input, Input::Stdin);
                 let ranges = Ranges::new(
                     name,
@@ -166,19 +166,12 @@ fn read_at_most(
     Ok(done)
 }
 
-fn is_packed(head: &[u8]) -> bool {
-    head.starts_with(GZIP_MAGIC) || head.starts_with(&ZSTD_MAGIC)
-}
-
 fn unpacked(head: &[u8], raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    if !is_packed(head) {
-        return Ok(Box::new(raw));
-    }
-    let raw = BufReader::with_capacity(READ_BUFFER_BYTES, raw);
-    Ok(if head.starts_with(GZIP_MAGIC) {
-        Box::new(MultiGzDecoder::new(raw))
-    } else {
-        Box::new(zstd::Decoder::with_buffer(raw)?)
+    let packed = |raw| BufReader::with_capacity(READ_BUFFER_BYTES, raw);
+    Ok(match Packing::of(head) {
+        Packing::Plain => Box::new(raw),
+        Packing::Gzip => Box::new(MultiGzDecoder::new(packed(raw))),
+        Packing::Zstd => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
     })
 }
 
