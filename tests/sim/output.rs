@@ -222,7 +222,7 @@ impl Output {
                     let comes_late = closed.contains(id) && self.superseded.is_empty();
                     assert!(!comes_late, "a provisional after the final of {id:?}");
                 }
-                Kind::Forgotten => panic!("nothing is to be forgotten"),
+                Kind::Forgotten(_) => panic!("nothing is to be forgotten"),
                 Kind::Final(id, seq) => {
                     closed.insert(*id);
                     if self.finals.get(seq) == Some(text) {

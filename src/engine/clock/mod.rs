@@ -135,7 +135,8 @@ impl PartitionClock {
         appended: Option<EventTime>,
         settled: &mut Vec<(Claim, Fate)>,
     ) -> Option<Fate> {
-        if u64::from(self.rules.max_jump_s) >= MAX_JUMP_MAX_S {
+        if self.believes_all() {
+            self.let_go(settled);
             return Some(self.count_unless_behind(claim.ts));
         }
         let arrival = self.frames;
@@ -184,9 +185,25 @@ impl PartitionClock {
         None
     }
 
+    /// Whether no frame has to be confirmed.
+    fn believes_all(&self) -> bool {
+        u64::from(self.rules.max_jump_s) >= MAX_JUMP_MAX_S
+    }
+
+    /// Counts the frames that an earlier run, which did not believe all, has left waiting.
+    fn let_go(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        if !self.pen.is_empty() {
+            self.votes = Votes::new();
+            self.count_up_to(u64::MAX, settled);
+        }
+    }
+
     /// Settles the frames that wait, because no others will come. A partition that had too few frames for a clock is
     /// counted whole; of any other, what waits is not confirmed.
     pub fn settle(&mut self, settled: &mut Vec<(Claim, Fate)>) {
+        if self.believes_all() {
+            self.let_go(settled);
+        }
         let counts = self.clock.is_none();
         for held in std::mem::take(&mut self.pen) {
             let fate = if counts {

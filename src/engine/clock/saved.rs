@@ -84,7 +84,9 @@ impl PartitionClock {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Fate;
     use super::*;
+    use crate::engine::frame::EventTime;
 
     const RULES: ClockRules = ClockRules {
         lateness_s: 5,
@@ -105,6 +107,46 @@ mod tests {
         assert!(clock(7).is_ok());
         for frames in [u64::MAX, i64::MAX as u64 + 1] {
             assert!(clock(frames).is_err(), "{frames}");
+        }
+    }
+
+    /// `--max-jump` may change between two runs on a state.
+    #[test]
+    fn what_waits_is_let_go_where_every_frame_is_believed_from_now_on() {
+        const T: EventTime = 1_700_000_000;
+        const ALL: ClockRules = ClockRules {
+            max_jump_s: MAX_JUMP_MAX_S as u32,
+            ..RULES
+        };
+        let claim = |ts, offset| Claim {
+            hash: UserHash(7),
+            ts,
+            offset,
+        };
+        let reread = |clock: &PartitionClock, rules| {
+            let mut bytes = Vec::new();
+            clock.write(&mut bytes);
+            PartitionClock::read(rules, &mut Reader::new(&bytes, "clock"))
+        };
+        let (mut clock, mut settled) = (PartitionClock::new(RULES), Vec::new());
+        for i in 0..50 {
+            clock.judge(claim(T + i, i64::from(i)), None, &mut settled);
+        }
+        assert_eq!(clock.judge(claim(T + 5_000, 50), None, &mut settled), None);
+        settled.clear();
+        let mut ended = reread(&clock, ALL).unwrap();
+        ended.settle(&mut settled);
+        assert_eq!((ended.pending(), settled.len()), (0, 1));
+        assert!(matches!(settled[0].1, Fate::Counted { .. }));
+        settled.clear();
+        let mut gone_on = reread(&clock, ALL).unwrap();
+        for i in 0..6_000 {
+            let next = claim(T + 50 + i, 51 + i64::from(i));
+            assert!(gone_on.judge(next, None, &mut settled).is_some());
+        }
+        assert_eq!((gone_on.pending(), settled.len()), (0, 1));
+        for rules in [ALL, RULES] {
+            assert!(reread(&gone_on, rules).is_ok());
         }
     }
 }

@@ -143,7 +143,7 @@ impl Issuer {
         for id in self.forget.due(watermark, WINDOWS_PER_BARRIER) {
             for key in window_keys(&self.job, id) {
                 outbox.put(Outgoing {
-                    kind: Kind::Forgotten,
+                    kind: Kind::Forgotten(id),
                     key,
                     payload: None,
                 });

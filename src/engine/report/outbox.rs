@@ -3,7 +3,8 @@
 //! Invariants: 1. A final or revision stays here until it is acknowledged, and these go out in the order of their `seq`,
 //! those of one window one after the other. 2. Of
 //! ticks only the newest waits, and one at a time is under way. 3. Of each window only the newest provisional waits,
-//! and none once its final is here. 4. Where there is a state, a final goes out only once it is saved.
+//! and none once its final is here. 4. Where there is a state, a final goes out only once it is saved. 5. The deletion of a
+//! window's records goes out behind all of them: overtaken by one, it would leave it in a compacted topic for good.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -33,7 +34,7 @@ pub enum Kind {
     /// A final or revised window, with its `seq`.
     Final(WindowId, u64),
     /// The deletion of an old window's records.
-    Forgotten,
+    Forgotten(WindowId),
 }
 
 /// Names one handing-over of a record to the output.
@@ -45,7 +46,7 @@ pub struct Outbox {
     tick: Option<Outgoing>,
     provisionals: BTreeMap<WindowId, Outgoing>,
     finals: VecDeque<(u64, Outgoing)>,
-    forgotten: VecDeque<Outgoing>,
+    forgotten: VecDeque<(WindowId, Outgoing)>,
     forgotten_in_flight: usize,
     in_flight: BTreeMap<Ticket, Outgoing>,
     tick_in_flight: bool,
@@ -147,7 +148,11 @@ impl Outbox {
                 let at = self.finals.partition_point(|(other, _)| *other < seq);
                 self.finals.insert(at, (seq, record));
             }
-            Kind::Forgotten => self.forgotten.push_back(record),
+            Kind::Forgotten(id) => {
+                let replaced = self.provisionals.remove(&id).is_some();
+                self.coalesced.provisionals += u64::from(replaced);
+                self.forgotten.push_back((id, record));
+            }
         }
     }
 
@@ -162,7 +167,7 @@ impl Outbox {
             tick
         } else if let Some(last) = self.next_final() {
             last
-        } else if let Some(forgotten) = self.forgotten.pop_front() {
+        } else if let Some(forgotten) = self.next_forgotten() {
             self.forgotten_in_flight += 1;
             forgotten
         } else {
@@ -171,7 +176,7 @@ impl Outbox {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         match record.kind {
-            Kind::Tick | Kind::Forgotten => {}
+            Kind::Tick | Kind::Forgotten(_) => {}
             Kind::Provisional(id) => {
                 let (count, newest) = self.provisionals_in_flight.entry(id).or_default();
                 (*count, *newest) = (*count + 1, ticket);
@@ -196,6 +201,24 @@ impl Outbox {
             return None;
         }
         self.finals.pop_front().map(|(_, record)| record)
+    }
+
+    /// The next deletion, unless a record of its window waits or is under way.
+    fn next_forgotten(&mut self) -> Option<Outgoing> {
+        let (id, _) = self.forgotten.front()?;
+        let is_under_way =
+            self.finals_in_flight.contains(id) || self.provisionals_in_flight.contains_key(id);
+        if is_under_way || self.has_final(*id) {
+            return None;
+        }
+        self.forgotten.pop_front().map(|(_, record)| record)
+    }
+
+    /// Whether a final or revision of a window waits.
+    fn has_final(&self, id: WindowId) -> bool {
+        let is_its =
+            |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
+        self.finals.iter().any(|(_, record)| is_its(record))
     }
 
     /// Whether a record under way is a final or revision.
@@ -240,16 +263,15 @@ impl Outbox {
         if newest.is_some_and(|newest| newest > ticket) {
             return true;
         }
-        let is_final =
-            |record: &Outgoing| matches!(record.kind, Kind::Final(other, _) if other == id);
-        self.provisionals.contains_key(&id) || self.finals.iter().any(|(_, r)| is_final(r))
+        let is_forgotten = self.forgotten.iter().any(|(other, _)| *other == id);
+        is_forgotten || self.provisionals.contains_key(&id) || self.has_final(id)
     }
 
     fn land(&mut self, ticket: Ticket) -> Option<Outgoing> {
         let record = self.in_flight.remove(&ticket)?;
         match record.kind {
             Kind::Tick => self.tick_in_flight = false,
-            Kind::Forgotten => self.forgotten_in_flight -= 1,
+            Kind::Forgotten(_) => self.forgotten_in_flight -= 1,
             Kind::Final(id, _) => {
                 self.finals_in_flight.remove(&id);
             }
@@ -431,5 +453,38 @@ mod tests {
         assert_eq!(outbox.in_flight.len(), IN_FLIGHT_RECORDS_MAX);
         assert_eq!(outbox.provisionals.len(), UNPUBLISHED_PROVISIONALS_MAX);
         assert!(outbox.coalesced().provisionals > 0 && outbox.coalesced().ticks > 0);
+    }
+
+    #[test]
+    fn a_deletion_goes_out_behind_the_records_that_it_deletes() {
+        let texts = |outbox: &mut Outbox| {
+            let drained = drain(outbox).into_iter();
+            drained.unzip::<_, _, Vec<_>, Vec<_>>()
+        };
+        let mut outbox = Outbox::saved(Vec::new());
+        outbox.put(record(Kind::Final(id(0), 1), "final"));
+        outbox.put(record(Kind::Forgotten(id(0)), "deletion"));
+        // Not saved, then under way, then given back.
+        assert_eq!(drain(&mut outbox), []);
+        outbox.give_unsaved();
+        outbox.note_saved();
+        let (tickets, first) = texts(&mut outbox);
+        assert_eq!(first, ["final"]);
+        outbox.give_back(tickets[0]);
+        let (tickets, again) = texts(&mut outbox);
+        assert_eq!(again, ["final"]);
+        outbox.acknowledge(tickets[0]);
+        assert_eq!(texts(&mut outbox).1, ["deletion"]);
+        assert_eq!(outbox.unpublished_finals(), 1);
+
+        // The last word on an incomplete window is a provisional.
+        let mut outbox = Outbox::default();
+        outbox.put(record(Kind::Provisional(id(0)), "under way"));
+        let (tickets, _) = texts(&mut outbox);
+        outbox.put(record(Kind::Provisional(id(0)), "waiting"));
+        outbox.put(record(Kind::Forgotten(id(0)), "deletion"));
+        assert_eq!(drain(&mut outbox), []);
+        outbox.give_back(tickets[0]);
+        assert_eq!(texts(&mut outbox).1, ["deletion"]);
     }
 }

@@ -104,7 +104,7 @@ impl Sink for KafkaSink {
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
         let lane = match record.kind {
             Kind::Tick => &mut self.stats,
-            Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten => &mut self.windows,
+            Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten(_) => &mut self.windows,
         };
         lane.send(ticket, record)
     }

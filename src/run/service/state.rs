@@ -171,18 +171,21 @@ impl Run<'_> {
             .admission
             .next_offset(self.driver.partitions().len());
         let end = self.end_of(surveyed, next)?;
-        let unread = next < end.unwrap_or(high);
+        // Behind the end there are other frames than were counted: it was made anew, and begins again.
+        let unread = next < end.unwrap_or(high) || next > high;
         let (name, place) = self.names_of(topic, partition);
         let index = self.source.follow(topic, partition, next, end)?;
         let same = self.driver.resume_partition(name, place, unread);
         assert_eq!(index, same, "source and admission number partitions alike");
-        if end.is_some() && !unread {
-            self.source.finish(index);
-            self.driver.admission.close(index);
-        }
         // It is perhaps not there any more.
         let mut offsets_then = vec![0; index];
         offsets_then.push(next);
-        self.go_on(surveyed, &offsets_then, false)
+        self.go_on(surveyed, &offsets_then, false)?;
+        let next = self.driver.admission.next_offset(index);
+        if end.is_some_and(|end| next >= end) {
+            self.source.finish(index);
+            self.driver.admission.close(index);
+        }
+        Ok(())
     }
 }

@@ -95,6 +95,8 @@ struct Share {
     reached: Vec<((usize, i32), i64)>,
     /// Partitions whose end was reached in this call.
     finished: Vec<usize>,
+    /// Those that were told to go on at their end, or behind it, since the last call.
+    unsaid: Vec<PartitionIndex>,
 }
 
 impl Share {
@@ -181,8 +183,10 @@ impl Reader {
                     return Ok(());
                 };
                 let followed = &mut self.share.followed[place];
+                // What was read to its end may have to be read again, where it was made anew or its beginning is gone.
+                followed.is_finished = followed.end.is_some_and(|end| offset >= end);
                 if followed.is_finished {
-                    return Ok(());
+                    self.share.unsaid.push(index);
                 }
                 followed.next = offset;
                 let known = (followed.topic, followed.partition);
@@ -314,6 +318,12 @@ impl Source for Reader {
     fn poll(&mut self, wait: Duration, on: On<'_>) -> Result<bool, Failure> {
         if now() - self.tended >= Duration::from_millis(CONTROL_EVERY_MS) {
             self.tend()?;
+        }
+        if !self.share.unsaid.is_empty() {
+            for index in self.share.unsaid.drain(..) {
+                on(Event::Finished(index))?;
+            }
+            return Ok(true);
         }
         let taken = self.take_what_comes(wait, on)?;
         if taken > 0 || !wait.is_zero() {

@@ -20,10 +20,16 @@ struct World {
     reader: Reader,
     offsets: Vec<i64>,
     ends: usize,
+    finished: usize,
 }
 
 impl World {
     fn new() -> Self {
+        Self::with(0, None)
+    }
+
+    /// With so many frames before anybody reads, which is up to there.
+    fn with(frames: usize, end: Option<i64>) -> Self {
         let cluster = MockCluster::new(1).expect("a mock cluster");
         cluster.create_topic("users", 1, 1).expect("a topic");
         let connection = Connection::new(cluster.bootstrap_servers(), Vec::new());
@@ -34,22 +40,25 @@ impl World {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::default());
         let topics = ["users".to_owned()];
         let consumers = consumers(&connection, "group", &topics, From::Earliest, 1, &clock);
-        let mut reader = consumers.expect("a valid configuration").readers.remove(0);
-        let follow = Order::Follow {
-            index: 0,
-            topic: 0,
-            partition: 0,
-            offset: 0,
-            end: None,
-        };
-        reader.obey(follow).expect("a partition to follow");
-        Self {
+        let reader = consumers.expect("a valid configuration").readers.remove(0);
+        let mut world = Self {
             _cluster: cluster,
             producer,
             reader,
             offsets: Vec::new(),
             ends: 0,
-        }
+            finished: 0,
+        };
+        world.produce(frames);
+        let follow = Order::Follow {
+            index: 0,
+            topic: 0,
+            partition: 0,
+            offset: 0,
+            end,
+        };
+        world.reader.obey(follow).expect("a partition to follow");
+        world
     }
 
     fn produce(&self, frames: usize) {
@@ -74,11 +83,12 @@ impl World {
                 return;
             }
             let (offsets, ends) = (&mut self.offsets, &mut self.ends);
+            let finished = &mut self.finished;
             let polled = self.reader.poll(STEP, &mut |event| {
                 match event {
                     Event::Frame { offset, .. } => offsets.push(offset),
                     Event::ReachedEnd(_) => *ends += 1,
-                    Event::Finished(_) => {}
+                    Event::Finished(_) => *finished += 1,
                 }
                 Ok(None)
             });
@@ -125,4 +135,19 @@ fn a_partition_that_is_held_delivers_nothing_until_it_goes_on() {
     world.hold(false);
     world.read_until(|world| world.offsets.len() >= 500);
     assert_eq!(world.offsets, (100..600).collect::<Vec<i64>>());
+}
+
+/// Its beginning is gone, or it was made anew, when all of it was on its way already.
+#[test]
+fn a_partition_that_was_read_to_its_end_goes_on_where_it_is_told_to() {
+    let mut world = World::with(20, Some(20));
+    world.read_until(|world| world.finished == 1);
+    assert_eq!(world.offsets, (0..20).collect::<Vec<i64>>());
+    for (offset, finished) in [(5, 2), (20, 3), (0, 4), (30, 5)] {
+        world.offsets.clear();
+        let go_on = Order::GoOn { index: 0, offset };
+        world.reader.obey(go_on).expect("no refusal");
+        world.read_until(|world| world.finished == finished);
+        assert_eq!(world.offsets, (offset..20).collect::<Vec<i64>>());
+    }
 }

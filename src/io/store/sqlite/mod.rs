@@ -10,9 +10,12 @@ mod load;
 mod lock;
 mod rows;
 mod shelf;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
+use std::io::{self, Seek};
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
@@ -59,6 +62,10 @@ pub struct SqliteStore {
     in_journal: u32,
     /// Held for as long as this lives.
     lock: Option<File>,
+    /// The state's own file, once it was opened beside the connection: it is closed after that and no sooner. Closing any
+    /// descriptor of a file gives up all locks that the process has on it (POSIX), those of SQLite too, and then whoever looks
+    /// into the state takes himself for its only user and deletes the journal under us.
+    file: Option<File>,
 }
 
 impl SqliteStore {
@@ -112,6 +119,7 @@ impl SqliteStore {
             compressor,
             in_journal: 0,
             lock,
+            file: None,
         };
         store.make_or_check()?;
         Ok(store)
@@ -150,8 +158,9 @@ impl SqliteStore {
         let is_readonly = self.connection.is_readonly("main").unwrap_or(true);
         if is_readonly
             && self.lock.is_some()
-            && File::options().write(true).open(&self.path).is_ok()
+            && let Ok(file) = File::options().write(true).open(&self.path)
         {
+            self.file = Some(file);
             return Err(damaged(&self.path, "its header is not as it was written"));
         }
         self.check_identity()?;
@@ -255,9 +264,12 @@ impl Store for SqliteStore {
         }
         let previous = self.path.with_file_name(PREVIOUS);
         let unfinished = previous.with_extension("unfinished");
-        let copied = fs::copy(&self.path, &unfinished)
-            .and_then(|_| File::open(&unfinished)?.sync_all())
-            .map_err(|error| unavailable(&unfinished, &error));
+        let file = match self.file.take() {
+            Some(file) => file,
+            None => File::open(&self.path).map_err(|error| unavailable(&self.path, &error))?,
+        };
+        let copied = copy(self.file.insert(file), &unfinished);
+        let copied = copied.map_err(|error| unavailable(&unfinished, &error));
         // A file that was damaged since it was opened must not take a good one's place.
         copied.and_then(|()| check_copy(&unfinished))?;
         Failpoint::Copy.pass();
@@ -270,6 +282,14 @@ impl Store for SqliteStore {
             shelf.map_err(|error| trouble(&self.path, &error))?,
         ))
     }
+}
+
+/// Writes the whole of a file into another one, for good.
+fn copy(mut from: &File, to: &Path) -> io::Result<()> {
+    from.rewind()?;
+    let mut to = File::create(to)?;
+    io::copy(&mut from, &mut to)?;
+    to.sync_all()
 }
 
 /// Sums of rows that a transaction writes, `None` where it deletes one. Of one that it writes twice the last counts.
@@ -535,7 +555,7 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cache_size", -STATE_CACHE_KIB)
 }
 
-fn unavailable(path: &Path, error: &std::io::Error) -> StoreError {
+fn unavailable(path: &Path, error: &io::Error) -> StoreError {
     StoreError::Unavailable(format!("the state {}: {error}", path.display()))
 }
 
