@@ -27,6 +27,19 @@ pub enum Period {
 }
 
 impl Period {
+    /// No window of the period is longer, wherever clocks are changed; seconds.
+    #[must_use]
+    pub fn longest_s(self) -> i64 {
+        match self {
+            Self::Minute => 60,
+            Self::Hour => 2 * 3_600,
+            Self::Day => 2 * DAY_S,
+            Self::Week => 8 * DAY_S,
+            Self::Month => 32 * DAY_S,
+            Self::Year => 367 * DAY_S,
+        }
+    }
+
     /// All periods, the shortest first.
     pub const ALL: [Self; 6] = [
         Self::Minute,

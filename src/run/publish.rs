@@ -94,9 +94,8 @@ impl Unpublished {
         }
     }
 
-    fn set(&self, outbox: &Outbox) {
-        self.finals
-            .store(outbox.unpublished_finals(), Ordering::Relaxed);
+    fn set(&self, outbox: &Outbox, finals: usize) {
+        self.finals.store(finals, Ordering::Relaxed);
         self.anything.store(!outbox.is_empty(), Ordering::Relaxed);
         let _ = self.change.try_send(());
     }
@@ -256,7 +255,12 @@ impl ServicePublisher {
                 Failpoint::Produce.pass();
             }
         }
-        self.unpublished.set(&self.outbox);
+        // Whoever stands by must not read far ahead of the one that publishes, but with it for as long as that lives.
+        let finals = match self.turn.left_to_another() {
+            Some(watermark) => self.outbox.leave_to_another(watermark),
+            None => self.outbox.unpublished_finals(),
+        };
+        self.unpublished.set(&self.outbox, finals);
         self.is_saving = self.is_saving();
         Ok(())
     }
@@ -328,6 +332,10 @@ impl Publisher for ServicePublisher {
 
 #[cfg(test)]
 mod tests {
+    use rdkafka::mocking::MockCluster;
+    use rdkafka::producer::{BaseProducer, BaseRecord, Producer};
+
+    use super::super::turn::{Ears, Own};
     use super::*;
     use crate::engine::admit::{Admission, Admitted, Arrival, Rules};
     use crate::engine::calendar::{Calendar, Period};
@@ -339,7 +347,9 @@ mod tests {
     use crate::engine::shard::Shard;
     use crate::engine::sketch::Precision;
     use crate::io::clock::ManualClock;
+    use crate::io::kafka_client::Connection;
     use crate::io::sink::Delivery;
+    use crate::limits::STANDBY_FINALS_KEPT;
     use parking_lot::Mutex;
 
     /// An output that takes `room` records at a time and answers when the test says so.
@@ -524,5 +534,66 @@ mod tests {
         world.clock.advance_ms(50);
         world.publisher.finish(50).unwrap();
         assert!(world.unpublished.anything());
+    }
+
+    /// A rival that says where it is.
+    fn rival_at(watermark: i64) -> String {
+        format!(r#"{{"job":"job","epoch":99,"watermark":{watermark},"users_last_minute":1}}"#)
+    }
+
+    #[test]
+    fn whoever_stands_by_reads_on_with_the_one_that_publishes_and_not_far_ahead() {
+        let cluster = MockCluster::new(1).expect("a mock cluster");
+        cluster.create_topic("stats", 1, 1).expect("a topic");
+        let connection = Connection::new(cluster.bootstrap_servers(), Vec::new());
+        let producer: BaseProducer = connection.configure(&[]).create().expect("valid");
+        let say = |watermark| {
+            let tick = rival_at(watermark);
+            let record = BaseRecord::<(), str>::to("stats").payload(&tick);
+            producer.send(record.partition(0)).expect("room");
+            producer.flush(Duration::from_secs(60)).expect("an answer");
+        };
+        say(0);
+        let mut world = World::new(1_000);
+        let ears = Ears {
+            connection: connection.clone(),
+            stats: "stats".to_owned(),
+        };
+        let own = Own {
+            epoch: 1,
+            lives: Vec::new(),
+        };
+        let clock = Arc::clone(&world.clock) as Arc<dyn Clock>;
+        world.publisher.turn = Turn::new(ears, "job".to_owned(), own, 15_000, false, clock);
+        let tend_until = |world: &mut World, is_so: &dyn Fn(&World) -> bool| {
+            for _ in 0..6_000 {
+                world.publisher.tend().unwrap();
+                if is_so(world) {
+                    return;
+                }
+                producer.poll(Duration::from_millis(10));
+            }
+            panic!("{} finals", world.unpublished.finals());
+        };
+        tend_until(&mut world, &|world| world.publisher.turn.stands_by());
+        // Ahead of the other one it waits for it.
+        for start in (0..5_000).step_by(1_000) {
+            world.minutes(start..start + 1_000);
+        }
+        assert!(world.unpublished.is_behind());
+        say(60 * 5_000);
+        tend_until(&mut world, &|world| !world.unpublished.is_behind());
+        // With it, it goes on for as long as it takes.
+        let days = 20_000;
+        say(60 * i64::from(days));
+        for start in (5_000..days).step_by(1_000) {
+            world.minutes(start..start + 1_000);
+        }
+        tend_until(&mut world, &|world| !world.unpublished.is_behind());
+        assert_eq!(
+            world.publisher.outbox.unpublished_finals(),
+            STANDBY_FINALS_KEPT
+        );
+        assert!(world.publisher.turn.stands_by());
     }
 }

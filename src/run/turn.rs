@@ -93,6 +93,11 @@ impl Turn {
         self.told && !self.leaves && !matches!(self.phase, Phase::Ours)
     }
 
+    /// Up to which watermark another instance has come that publishes while this one stands by.
+    pub(super) fn left_to_another(&self) -> Option<i64> {
+        self.rival.watermark().filter(|_| self.stands_by())
+    }
+
     /// Whether the sink may be written to; finds out a little more if not.
     pub(super) fn is_ours(&mut self, sink: &mut dyn Sink) -> Result<bool, Failure> {
         if let Some(lost) = sink.take_lost()? {

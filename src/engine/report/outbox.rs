@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::record::Coalesced;
 use crate::engine::calendar::WindowId;
 use crate::engine::checkpoint::SavedRecord;
-use crate::limits::{IN_FLIGHT_RECORDS_MAX, UNPUBLISHED_PROVISIONALS_MAX};
+use crate::limits::{IN_FLIGHT_RECORDS_MAX, STANDBY_FINALS_KEPT, UNPUBLISHED_PROVISIONALS_MAX};
 
 /// A record on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -305,6 +305,35 @@ impl Outbox {
             && self.in_flight.is_empty()
     }
 
+    /// Leaves to another instance what that one has come to, which has closed all windows up to this watermark: nothing goes out
+    /// here as long as it lives, and what it cannot have left unpublished need not be kept for when it is gone. Returns the
+    /// finals that it has not come to.
+    pub fn leave_to_another(&mut self, watermark: i64) -> usize {
+        let has_come_to = |id: WindowId| id.start + id.period.longest_s() <= watermark;
+        let is_left =
+            |record: &Outgoing| matches!(record.kind, Kind::Final(id, _) if has_come_to(id));
+        let left = self.finals.iter().filter(|(_, record)| is_left(record));
+        let left = left.count();
+        let ahead = self.finals.len() - left;
+        for _ in STANDBY_FINALS_KEPT..left {
+            let saved = self.held.as_ref().map_or(u64::MAX, |held| held.saved);
+            let Some((seq, _)) = self
+                .finals
+                .pop_front_if(|(seq, record)| *seq <= saved && is_left(record))
+            else {
+                break;
+            };
+            // As if the output had taken it: the state need not keep it either.
+            if let Some(held) = &mut self.held {
+                held.acknowledged.push(seq);
+            }
+        }
+        // Deletions are due long after their windows were closed.
+        let deletions = self.forgotten.len().saturating_sub(STANDBY_FINALS_KEPT);
+        self.forgotten.drain(..deletions);
+        ahead
+    }
+
     /// What was never put out because something newer took its place.
     #[must_use]
     pub fn coalesced(&self) -> Coalesced {
@@ -486,5 +515,34 @@ mod tests {
         assert_eq!(drain(&mut outbox), []);
         outbox.give_back(tickets[0]);
         assert_eq!(texts(&mut outbox).1, ["deletion"]);
+    }
+
+    #[test]
+    fn what_another_instance_has_come_to_is_not_kept_for_ever() {
+        let minutes = STANDBY_FINALS_KEPT as i64 + 1_000;
+        let mut outbox = Outbox::saved(Vec::new());
+        for minute in 0..minutes {
+            let kind = Kind::Final(id(60 * minute), minute as u64 + 1);
+            outbox.put(record(kind, "final"));
+            outbox.put(record(
+                Kind::Forgotten(id(60 * (minute - 100_000))),
+                "deletion",
+            ));
+        }
+        // Nothing is saved yet.
+        assert_eq!(outbox.leave_to_another(60 * minutes), 0);
+        assert_eq!(outbox.finals.len() as i64, minutes);
+        assert_eq!(outbox.give_unsaved().0.len() as i64, minutes);
+        outbox.note_saved();
+        // It is not as far as this instance.
+        assert_eq!(outbox.leave_to_another(60 * (minutes - 300)), 300);
+        assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT + 300);
+        assert_eq!(outbox.leave_to_another(60 * minutes), 0);
+        assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT);
+        assert_eq!(outbox.forgotten.len(), STANDBY_FINALS_KEPT);
+        // The state forgets them, the oldest first.
+        let taken: Vec<_> = (1..=1_000).collect();
+        assert_eq!(outbox.give_unsaved(), (Vec::new(), taken));
+        assert_eq!(outbox.finals[0].0, 1_001);
     }
 }

@@ -11,6 +11,7 @@ struct Tick {
     epoch: Option<u64>,
     #[serde(default)]
     stopped: bool,
+    watermark: Option<i64>,
 }
 
 /// What is known of another instance.
@@ -51,6 +52,8 @@ pub(super) struct Rival {
     silence_ms: u64,
     /// The newest tick of the job is another instance's, of this epoch, and not too old to matter.
     newest: Option<u64>,
+    /// The greatest watermark that others have named.
+    watermark: Option<i64>,
     is_heard: bool,
     /// Since when nothing was heard of others, although it could have been.
     silent_since_ms: Option<u64>,
@@ -65,6 +68,7 @@ impl Rival {
             own,
             silence_ms,
             newest: None,
+            watermark: None,
             is_heard: false,
             silent_since_ms: None,
             is_lost: false,
@@ -73,6 +77,11 @@ impl Rival {
 
     pub(super) fn job(&self) -> &str {
         &self.job
+    }
+
+    /// Up to here others have closed all windows, unix seconds.
+    pub(super) fn watermark(&self) -> Option<i64> {
+        self.watermark
     }
 
     pub(super) fn is_lost(&self) -> bool {
@@ -101,6 +110,7 @@ impl Rival {
         let is_old = age_ms.is_some_and(|age| age > self.silence_ms + CLOCKS_APART_MAX_MS);
         let is_other = !self.own.is(epoch) && !tick.stopped && !is_old;
         self.newest = is_other.then_some(epoch);
+        self.watermark = self.watermark.max(tick.watermark.filter(|_| is_other));
         if let Some(since_ms) = &mut self.silent_since_ms {
             *since_ms = now_ms;
             self.is_heard = is_other;
