@@ -3,8 +3,10 @@
 mod known;
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,13 +51,21 @@ pub enum Input {
 }
 
 impl Input {
-    /// The name under which records and messages list the input.
+    /// The name under which records and messages list the input. Bytes of a file's name that are not UTF-8 stand there as `\xff`, so that
+    /// names that differ in them differ here too.
     #[must_use]
     pub fn name(&self) -> String {
-        match self {
-            Self::Stdin => "-".to_owned(),
-            Self::File(path) => path.display().to_string(),
+        let Self::File(path) = self else {
+            return "-".to_owned();
+        };
+        let mut name = String::new();
+        for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+            name.push_str(chunk.valid());
+            for byte in chunk.invalid() {
+                let _ = write!(name, "\\x{byte:02x}");
+            }
         }
+        name
     }
 
     /// The name in a message to people.

@@ -8,7 +8,7 @@ use super::whole::{Terms, Whole, refuse_taken, write};
 use super::{Open, calendar_of, hex, offsets, open_locked};
 use crate::cli::state::ExportArgs;
 use crate::engine::admit::Admission;
-use crate::engine::calendar::{Bounds, Calendar};
+use crate::engine::calendar::{Bounds, Calendar, Period};
 use crate::engine::checkpoint::SavedStretch;
 use crate::engine::frame::EventTime;
 use crate::engine::sketch::fold::fold;
@@ -160,7 +160,13 @@ fn rebuild(of: &Open, precision: Precision, calendar: &Calendar) -> String {
     );
     let topic = of.inspected.identity("topic").unwrap_or_default();
     if topic == FILES {
-        return format!("count the files again: headcount count {options} FILE...");
+        let all = Period::ALL.map(Period::name).join(",");
+        let windows = of.inspected.identity("windows").unwrap_or(&all);
+        let windows = match windows == all {
+            true => String::new(),
+            false => format!("--window {windows} "),
+        };
+        return format!("count the files again: headcount count {windows}{options} FILE...");
     }
     let is_of_topic = |name: &String| {
         let of = name.rsplit_once('/').map(|(of, _)| of);

@@ -124,7 +124,7 @@ fn check_alike(parts: &[Part]) -> Result<(), Failure> {
                     }
                     _ => "only like states can be merged",
                 };
-                return Err(Failure::Usage(format!(
+                return Err(Failure::State(format!(
                     "the state in {} has {what} '{first}', and the one in {} has '{other}'; {what_to_do}",
                     parts[0].directory.display(),
                     part.directory.display(),

@@ -135,6 +135,22 @@ fn what_is_put_aside_is_the_same_for_any_number_of_threads() {
     }
 }
 
+#[test]
+fn names_that_are_no_text_are_told_apart() {
+    use std::os::unix::ffi::OsStrExt;
+    let dir = tempfile::tempdir().unwrap();
+    let mut command = count(dir.path(), "1");
+    for name in [&b"\xff.log"[..], b"\xfe.log"] {
+        let name = std::ffi::OsStr::from_bytes(name);
+        std::fs::write(dir.path().join(name), line("a", 7)).unwrap();
+        command.arg(name);
+    }
+    let (stdout, _) = process::run_ok(command, b"");
+    let stats: Value = serde_json::from_str(stdout.lines().last().unwrap()).unwrap();
+    let offsets = json!({ "\\xfe.log": 1, "\\xff.log": 1 });
+    assert_eq!(stats["source"]["offsets"], offsets);
+}
+
 /// A file that is read on standard input is not written at the same time.
 #[test]
 fn a_file_on_standard_input_is_not_put_aside_to() {

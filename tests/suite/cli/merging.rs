@@ -112,7 +112,7 @@ fn partitions_of_one_name_need_names_of_their_sites() {
         dir,
         &[(
             "merge --as eu=a us=coarse -o d",
-            2,
+            78,
             &["precision '17'", "'12'", "state export"],
         )],
     );
