@@ -68,9 +68,11 @@ pub const HOUSEKEEPING_EVERY_S: u32 = 3_600;
 pub const UNSAVED_FINALS_MAX: usize = 1_024;
 /// Finals that may wait for the output topic. Past it the input is paused until the output takes them.
 pub const UNPUBLISHED_FINALS_MAX: usize = 4_096;
-/// Finals, and likewise deletions, that an instance which stands by keeps of those that the one which publishes has come to: as
-/// many as that one can have unpublished when it dies.
+/// Finals that an instance which stands by keeps of those that the one which publishes has come to: as many as that one can have
+/// unpublished when it dies.
 pub const STANDBY_FINALS_KEPT: usize = UNPUBLISHED_FINALS_MAX + WINDOWS_PER_BARRIER;
+/// Deletions that it keeps. A window has two, and its own may be due before the other one has come to them.
+pub const STANDBY_DELETIONS_KEPT: usize = 4 * STANDBY_FINALS_KEPT;
 /// Provisional records that may wait for the output topic. Past it the oldest is dropped, counted as coalesced.
 pub const UNPUBLISHED_PROVISIONALS_MAX: usize = 4_096;
 /// Records handed to the output client and not yet acknowledged.

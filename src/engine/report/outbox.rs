@@ -11,7 +11,10 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use super::record::Coalesced;
 use crate::engine::calendar::WindowId;
 use crate::engine::checkpoint::SavedRecord;
-use crate::limits::{IN_FLIGHT_RECORDS_MAX, STANDBY_FINALS_KEPT, UNPUBLISHED_PROVISIONALS_MAX};
+use crate::limits::{
+    IN_FLIGHT_RECORDS_MAX, STANDBY_DELETIONS_KEPT, STANDBY_FINALS_KEPT,
+    UNPUBLISHED_PROVISIONALS_MAX,
+};
 
 /// A record on its way out.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -328,8 +331,8 @@ impl Outbox {
                 held.acknowledged.push(seq);
             }
         }
-        // Deletions are due long after their windows were closed.
-        let deletions = self.forgotten.len().saturating_sub(STANDBY_FINALS_KEPT);
+        // A deletion that is made twice does no harm, and these are due long after their windows were closed.
+        let deletions = self.forgotten.len().saturating_sub(STANDBY_DELETIONS_KEPT);
         self.forgotten.drain(..deletions);
         ahead
     }
@@ -524,10 +527,10 @@ mod tests {
         for minute in 0..minutes {
             let kind = Kind::Final(id(60 * minute), minute as u64 + 1);
             outbox.put(record(kind, "final"));
-            outbox.put(record(
-                Kind::Forgotten(id(60 * (minute - 100_000))),
-                "deletion",
-            ));
+            for _ in 0..4 {
+                let kind = Kind::Forgotten(id(60 * (minute - 100_000)));
+                outbox.put(record(kind, "deletion"));
+            }
         }
         // Nothing is saved yet.
         assert_eq!(outbox.leave_to_another(60 * minutes), 0);
@@ -539,7 +542,7 @@ mod tests {
         assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT + 300);
         assert_eq!(outbox.leave_to_another(60 * minutes), 0);
         assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT);
-        assert_eq!(outbox.forgotten.len(), STANDBY_FINALS_KEPT);
+        assert_eq!(outbox.forgotten.len(), STANDBY_DELETIONS_KEPT);
         // The state forgets them, the oldest first.
         let taken: Vec<_> = (1..=1_000).collect();
         assert_eq!(outbox.give_unsaved(), (Vec::new(), taken));
