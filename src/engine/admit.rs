@@ -460,6 +460,12 @@ impl Admission {
         }
     }
 
+    /// The calendar, with the windows that a state had.
+    #[must_use]
+    pub fn calendar(&self) -> &Calendar {
+        &self.rules.calendar
+    }
+
     /// The greatest counted event time, or where the clock has walked if that is later.
     #[must_use]
     pub fn as_of(&self) -> Option<EventTime> {

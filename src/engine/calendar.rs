@@ -1,11 +1,15 @@
 //! Calendar windows in a time zone, and where the trailing ones start.
 
+mod drawn;
+
 use std::sync::Arc;
 
 use jiff::civil::{Date, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Span, Timestamp, ToSpan};
 
+use self::drawn::Drawn;
+pub use self::drawn::{Redrawn, Undrawable};
 use super::frame::EventTime;
 use super::offsets::{DAY_S, KNOWN_S, Offsets, Stretch, civil, days, rfc3339};
 
@@ -122,6 +126,8 @@ pub struct Calendar {
     name: String,
     offsets: Arc<Offsets>,
     is_utc: bool,
+    /// Windows that the zone had otherwise; nearly always none.
+    drawn: Option<Arc<Drawn>>,
 }
 
 impl Calendar {
@@ -133,6 +139,7 @@ impl Calendar {
             is_utc: zone == TimeZone::UTC,
             zone,
             name: name.to_owned(),
+            drawn: None,
         }
     }
 
@@ -152,9 +159,25 @@ impl Calendar {
     ///
     /// Days and longer run from the first instant of a local date to the first of a later one. Minutes and hours are
     /// those of the clock on the wall, and end early where the clock is changed: an hour that the clock shows twice
-    /// is two windows.
+    /// is two windows. Those that were opened stay as they were, see [`Self::redrawn`].
     #[must_use]
     pub fn window(&self, period: Period, ts: EventTime) -> Bounds {
+        let of_zone = self.of_zone(period, ts);
+        let Some(drawn) = &self.drawn else {
+            return of_zone;
+        };
+        drawn.window(period, i64::from(ts), of_zone, |second| {
+            self.of_zone_at(period, second)
+        })
+    }
+
+    /// The zone's window that holds a second; of those before 1970 that which holds the first second of 1970.
+    fn of_zone_at(&self, period: Period, second: i64) -> Bounds {
+        let ts = second.clamp(0, i64::from(EventTime::MAX));
+        self.of_zone(period, ts as EventTime)
+    }
+
+    fn of_zone(&self, period: Period, ts: EventTime) -> Bounds {
         match period {
             Period::Minute => self.clock_window(i64::from(ts), 60),
             Period::Hour => self.clock_window(i64::from(ts), 3_600),

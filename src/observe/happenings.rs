@@ -296,6 +296,29 @@ impl Resumed {
     }
 }
 
+/// The data of the time zone is not what it was when the state was saved.
+#[derive(Debug)]
+pub struct ZoneChanged<'a> {
+    /// The zone.
+    pub zone: &'a str,
+    /// Windows that stay as they were.
+    pub kept: usize,
+    /// Windows that end elsewhere from now on.
+    pub moved: usize,
+}
+
+impl ZoneChanged<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let Self { zone, kept, moved } = *self;
+        info!(
+            name: "zone_changed",
+            zone,
+            kept, moved, "the time zone has other windows than when these were opened: where frames of both are in one it stays as it was"
+        );
+    }
+}
+
 /// A count goes on from what was saved.
 #[derive(Debug)]
 pub struct FilesResumed {

@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::merge::MergeArgs;
 use crate::cli::state::{StateArgs, StateCommand, StateDirectory, StateFormat};
-use crate::engine::calendar::{Calendar, Period, WindowId};
+use crate::engine::calendar::{Calendar, Period, Redrawn, WindowId};
 use crate::engine::checkpoint::audit::{Audit, audit, audit_sketches};
 use crate::engine::checkpoint::{Loaded, SavedStage};
 use crate::engine::report::record::LedgerRecord;
@@ -92,9 +92,15 @@ fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> 
     let precision = precision.ok_or_else(|| strange("precision"))?;
     let zone = inspected.identity("timezone").unwrap_or_default();
     let calendar = calendar_of(zone).ok_or_else(|| strange("time zone"))?;
-    let audit = audit(&loaded, precision, &calendar);
+    let audit = loaded
+        .redrawn(&calendar)
+        .and_then(|Redrawn { calendar, .. }| {
+            let audit = audit(&loaded, precision, &calendar)?;
+            Ok((audit, calendar))
+        });
+    let (audit, calendar) = audit.map_err(|damaged| Failure::State(damaged.to_string()))?;
     Ok(Open {
-        audit: audit.map_err(|damaged| Failure::State(damaged.to_string()))?,
+        audit,
         precision,
         calendar,
         shelf: inspected.shelf()?,

@@ -19,6 +19,7 @@ mod look;
 mod merging;
 mod oracle;
 mod outbox;
+mod redrawn;
 mod replay;
 mod saving;
 mod script;

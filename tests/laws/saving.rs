@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use headcount::engine::calendar::WindowId;
+use headcount::engine::calendar::{Calendar, Redrawn, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::checkpoint::book::{Book, StateDigest};
 use headcount::engine::checkpoint::{Commit, SavedAdmission};
@@ -121,7 +121,18 @@ impl Run {
         }
     }
 
-    fn sketches(&mut self) -> BTreeMap<WindowId, Vec<u8>> {
+    /// Another process takes it up with other data of the zone.
+    pub fn take_up_with(&mut self, of_zone: &Calendar) -> Redrawn {
+        let loaded = self.store.load().unwrap().expect("something was saved");
+        let redrawn = loaded.redrawn(of_zone).expect("the state is sound");
+        self.build.rules.calendar = redrawn.calendar.clone();
+        let indices = 0..self.finished.len();
+        let unread: Vec<_> = indices.map(|i| self.world.admission.is_unread(i)).collect();
+        self.take_up(&unread, self.build.shards, Pace::Ragged);
+        redrawn
+    }
+
+    pub fn sketches(&mut self) -> BTreeMap<WindowId, Vec<u8>> {
         self.world.drain();
         let ids = self.world.window_ids();
         let world = &mut self.world;
@@ -165,7 +176,7 @@ fn traffic(dice: &mut Dice) -> Traffic {
 }
 
 /// Without the end: what is settled at one is not part of what goes on.
-fn script(dice: &mut Dice) -> Vec<Step> {
+pub fn script(dice: &mut Dice) -> Vec<Step> {
     let mut steps = traffic(dice).script(dice);
     steps.retain(|step| !matches!(step, Step::Finish(_) | Step::Barrier(Ask { end: true, .. })));
     steps

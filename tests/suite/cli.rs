@@ -21,6 +21,7 @@ mod terminal;
 mod time;
 mod units;
 mod usage;
+mod zone_data;
 
 use std::path::Path;
 use std::process::{Child, Output};

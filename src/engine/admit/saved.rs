@@ -5,6 +5,7 @@ use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::{Damaged, Reader, put_len, put_second, put_time};
 use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
 use crate::engine::clock::PartitionClock;
+use crate::engine::frame::EventTime;
 use crate::engine::ledger::Ledger;
 use crate::limits::SOURCE_MARK_MAX_BYTES;
 
@@ -127,6 +128,15 @@ impl Admission {
         rest.check(restored.is_sound())?;
         rest.end()?;
         Ok(restored)
+    }
+
+    /// The greatest event time that was counted.
+    ///
+    /// # Errors
+    ///
+    /// When no admission can have saved it.
+    pub fn saved_as_of(saved: &SavedAdmission) -> Result<Option<EventTime>, Damaged> {
+        Reader::new(&saved.rest, "what is known of time").time()
     }
 
     /// For how long the run that saved this kept windows, see [`Rules::retention_s`].

@@ -1,7 +1,7 @@
 //! What the catalog knows, to be saved and back.
 
 use super::{Catalog, Emission, Entry};
-use crate::engine::calendar::{Bounds, Period, WindowId};
+use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
 use crate::engine::checkpoint::{SavedStage, SavedWindow};
 use crate::engine::frame::EventTime;
@@ -98,7 +98,7 @@ impl Catalog {
     }
 
     /// Takes in windows that were saved. Of those that are not final, a record may have been on its way when the run ended:
-    /// they are put out once more.
+    /// they are put out once more. The calendar has them, see [`Calendar::redrawn`](crate::engine::calendar::Calendar::redrawn).
     pub(in crate::engine) fn restore(
         &mut self,
         next_seq: u64,
@@ -109,25 +109,26 @@ impl Catalog {
         for (id, saved) in windows {
             let damaged = || Damaged("a window");
             let ts = EventTime::try_from(id.start.max(1)).map_err(|_| damaged())?;
-            let of_calendar = self.windows.bounds(id.period, ts);
-            let as_saved = Bounds {
-                start: id.start,
-                end: saved.end,
-            };
-            if of_calendar != as_saved
+            let bounds = self.windows.bounds(id.period, ts);
+            if bounds.start != id.start
                 || saved.late > saved.frames
                 || self.windows.get(id).is_some()
             {
                 return Err(damaged());
             }
             let is_final = matches!(saved.stage, SavedStage::Final(..));
-            let mut entry = Entry::new(saved.end);
+            let mut entry = Entry::new(bounds.end);
             (entry.frames, entry.late) = (saved.frames, saved.late);
             if let SavedStage::Final(closed_by, revision) = saved.stage {
                 entry.last_word = Some((closed_by, revision));
             }
             if saved.stage == SavedStage::Open {
-                self.open.insert((saved.end, id));
+                self.open.insert((bounds.end, id));
+            }
+            // The end that the calendar says has to be that of the state before a window behind it can be.
+            if bounds.end != saved.end {
+                self.unsaved.get_or_insert_default();
+                entry.note_unsaved(id, &mut self.unsaved);
             }
             if self.emission != Emission::Once && (saved.changed || !is_final) {
                 entry.dirty = true;

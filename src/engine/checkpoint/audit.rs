@@ -20,7 +20,7 @@ pub struct Audit {
     pub digest: StateDigest,
 }
 
-/// Takes up a state as a run would, and computes its digest anew.
+/// Takes up a state as a run would, and computes its digest anew. `calendar` is that of [`Loaded::redrawn`].
 ///
 /// # Errors
 ///

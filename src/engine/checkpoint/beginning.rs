@@ -39,7 +39,7 @@ impl Beginning {
         }
     }
 
-    /// At a state, in shards that are empty yet.
+    /// At a state, in shards that are empty yet. They and the rules have the state's calendar, see [`Loaded::redrawn`].
     ///
     /// # Errors
     ///

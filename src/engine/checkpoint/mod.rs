@@ -12,8 +12,10 @@ pub mod codec;
 pub mod keeping;
 pub mod union;
 
+use self::codec::Damaged;
+use super::admit::Admission;
 use super::barrier::ClosedBy;
-use super::calendar::WindowId;
+use super::calendar::{Calendar, Redrawn, WindowId};
 use super::frame::EventTime;
 
 /// A partition at a barrier.
@@ -147,4 +149,18 @@ pub struct Loaded {
     pub stretches: Vec<SavedStretch>,
     /// Finals and revisions that the output did not have, by `seq`.
     pub records: Vec<SavedRecord>,
+}
+
+impl Loaded {
+    /// The calendar with the windows that the state has, where data of its zone has changed since.
+    ///
+    /// # Errors
+    ///
+    /// When no run can have saved it.
+    pub fn redrawn(&self, calendar: &Calendar) -> Result<Redrawn, Damaged> {
+        let opened = self.windows.iter().map(|(id, window, _)| (*id, window.end));
+        let newest = Admission::saved_as_of(&self.admission)?;
+        let redrawn = calendar.redrawn(opened, newest);
+        redrawn.map_err(|_| Damaged("a window"))
+    }
 }

@@ -2,9 +2,13 @@
 
 use super::super::pipeline::fresh_shards;
 use crate::config::Counting;
+use crate::engine::calendar::Redrawn;
+use crate::engine::checkpoint::Loaded;
 use crate::engine::checkpoint::beginning::Beginning;
+use crate::engine::checkpoint::codec::Damaged;
 use crate::error::Failure;
 use crate::io::store::Store;
+use crate::observe::happenings::ZoneChanged;
 
 /// With nothing; nothing is saved either.
 pub(in crate::run) fn begin_anew(counting: &Counting) -> Beginning {
@@ -23,16 +27,27 @@ pub(in crate::run) fn begin_at(
 ) -> Result<Beginning, Failure> {
     let mut beginning = match store.load()? {
         None => begin_anew(counting),
-        Some(loaded) => {
-            let (rules, shards) = (counting.rules.clone(), fresh_shards(counting));
-            let restored = Beginning::restore(rules, counting.precision, shards, loaded);
-            restored.map_err(|damaged| {
-                Failure::State(format!(
-                    "{damaged}, although its sums are right; please report it"
-                ))
-            })?
-        }
+        Some(loaded) => restore(counting.clone(), loaded).map_err(|damaged| {
+            Failure::State(format!(
+                "{damaged}, although its sums are right; please report it"
+            ))
+        })?,
     };
     beginning.keep_on(|| store.shelf())?;
     Ok(beginning)
+}
+
+fn restore(mut counting: Counting, loaded: Loaded) -> Result<Beginning, Damaged> {
+    let Redrawn {
+        calendar,
+        kept,
+        moved,
+    } = loaded.redrawn(&counting.rules.calendar)?;
+    if kept + moved > 0 {
+        let zone = calendar.name();
+        ZoneChanged { zone, kept, moved }.emit();
+    }
+    counting.rules.calendar = calendar;
+    let shards = fresh_shards(&counting);
+    Beginning::restore(counting.rules, counting.precision, shards, loaded)
 }

@@ -17,6 +17,7 @@ use super::super::watchdog::Watchdog;
 use super::super::web::Web;
 use super::state::{Saving, begin};
 use crate::config::{OutputConfig, RunConfig};
+use crate::engine::calendar::Calendar;
 use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::report::forget::Forget;
 use crate::engine::report::record::{Recorder, Service};
@@ -65,7 +66,8 @@ pub(super) fn parts(
     let own = begin_life(begun.epoch, store.as_deref_mut(), &**clock)?;
     let epoch = own.epoch;
     let (unpublished, saves) = (Unpublished::default(), Saves::default());
-    let mut publisher = publisher(config, &connection, clock, &unpublished, own)?;
+    let calendar = begun.admission.calendar().clone();
+    let mut publisher = publisher(config, &connection, clock, &unpublished, own, calendar)?;
     let is_watched = config.http.is_some() || supervisor.is_some();
     let board = is_watched.then(|| Arc::new(Board::new(about(config), Arc::clone(clock))));
     let web = web(config, board.as_ref(), store.as_deref(), clock)?;
@@ -206,8 +208,8 @@ fn publisher(
     clock: &Arc<dyn Clock>,
     unpublished: &Unpublished,
     own: Own,
+    calendar: Calendar,
 ) -> Result<ServicePublisher, Failure> {
-    let calendar = config.counting.rules.calendar.clone();
     Ok(ServicePublisher::new(
         recorder(config, own.epoch),
         sink(config, connection, clock)?,

@@ -6,10 +6,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 
 use super::whole::{Terms, Whole, refuse_taken, write};
-use super::{Open, hex, open_locked};
+use super::{Open, calendar_of, hex, open_locked};
 use crate::cli::merge::MergeArgs;
-use crate::engine::calendar::{Period, WindowId};
+use crate::engine::calendar::{Calendar, Period, WindowId};
 use crate::engine::checkpoint::union::{self, unite, unite_sketches};
+use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::io::store::sqlite::Identity;
 use crate::run::count::state::{FILES, JOB};
@@ -38,7 +39,7 @@ pub(super) fn merge(args: &MergeArgs) -> Result<Value, Failure> {
     let union = unite(
         parts.iter().map(Part::to_unite).collect(),
         precision,
-        &parts[0].open.calendar,
+        &calendar(&parts)?,
     );
     let union = union.map_err(|damaged| Failure::State(damaged.to_string()))?;
     let terms = Terms {
@@ -133,6 +134,33 @@ fn check_alike(parts: &[Part]) -> Result<(), Failure> {
         }
     }
     Ok(())
+}
+
+/// A calendar with the windows of all states.
+fn calendar(parts: &[Part]) -> Result<Calendar, Failure> {
+    let mut windows = BTreeSet::new();
+    for Open {
+        loaded, calendar, ..
+    } in parts.iter().map(|part| &part.open)
+    {
+        for (id, window, _) in &loaded.windows {
+            let ts = EventTime::try_from(id.start.max(1));
+            let end = ts.map_or(window.end, |ts| calendar.window(id.period, ts).end);
+            windows.insert((*id, end));
+        }
+    }
+    let zone = parts[0].identity("timezone");
+    let of_zone = calendar_of(zone).unwrap_or_else(Calendar::utc);
+    // They stay as they are in their states: none may move any more.
+    let redrawn = of_zone.redrawn(windows, Some(EventTime::MAX));
+    let redrawn = redrawn.map_err(|other| {
+        Failure::State(format!(
+            "the states were counted while zone {zone} had other data: the {} that starts at {} in one of them overlaps another one's, and no sketch can be cut; count one of them again",
+            other.0.period.name(),
+            of_zone.rfc3339(other.0.start)
+        ))
+    });
+    Ok(redrawn?.calendar)
 }
 
 impl Part {
