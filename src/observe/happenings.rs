@@ -196,7 +196,7 @@ impl Gap<'_> {
             partition,
             expected,
             found,
-            "frames are gone from the topic before they were read (retention, or the topic was made anew); windows \
+            "frames are gone from the topic before they were read (retention, or the topic was made anew or cut off); windows \
              that began before this moment stay provisional"
         );
     }

@@ -360,6 +360,48 @@ fn frames_that_are_gone_stop_it_until_it_is_told_to_go_on_without_them() {
     assert_eq!(*day.get("/complete"), false);
 }
 
+/// A replica without the last frames became leader: the topic is the same, and what is left of it was counted.
+#[test]
+fn a_partition_that_was_cut_off_is_read_on_at_its_end() {
+    let Some(broker) = Broker::start("cut-off") else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "cut", 1);
+    let directory = tempfile::TempDir::new().expect("a directory");
+    let state = directory.path().display().to_string();
+    let options = ["--every", "200ms", "--state", &state];
+    for (first, frames) in [(0, 50), (50, 30)] {
+        let batch: Vec<_> = (0..frames)
+            .map(|n| seen(0, first + n, NOON + first + n))
+            .collect();
+        job.send(&batch);
+    }
+    job.run_to_end(&options);
+    broker.stop();
+    broker.cut_off(&job.topic, 0, 50);
+    broker.restart();
+    let mut service = Service::spawn(job.command(&options));
+    let status = service.wait(SOON);
+    let stderr = service.stderr();
+    assert_eq!(status.code(), Some(76), "{stderr}");
+    let told = "was cut off at its end, by an election of a leader that lacks frames: offset 80 was to be next, and it ends at 50";
+    assert!(stderr.contains(told), "{stderr}");
+    let options = [&options[..], &["--on-gap", "continue"]].concat();
+    let mut service = Service::spawn(job.command(&options));
+    let gap = service.stderr_line("frames are gone", SOON);
+    assert!(gap.contains("\"expected\":80,\"found\":50"), "{gap}");
+    let new: Vec<_> = (0..20).map(|n| seen(0, 200 + n, NOON + 100 + n)).collect();
+    job.send(&new);
+    let mut ticks = job.ticks();
+    let tick = ticks.until("the new frames and none again", |tick| {
+        tick.reflected() == 70
+    });
+    assert_eq!(tick.int("/frames/counted"), 100);
+    assert_eq!(tick.int("/users_last_day"), 100);
+    assert_eq!(tick.int("/source/lost/0"), 0);
+    stop(&mut service);
+}
+
 /// Its offsets alone would not tell: the frames before the one that was to be next would never be read.
 #[test]
 fn a_topic_made_anew_that_has_as_many_frames_again_is_told_by_its_id() {

@@ -6,7 +6,7 @@
 use super::skip;
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::sync::{Mutex, MutexGuard, OnceLock};
@@ -73,6 +73,29 @@ impl Broker {
         format!("127.0.0.1:{}", port.expect("four ports"))
     }
 
+    /// Cuts a partition off at an offset that begins a batch, as a leader has it that was elected without these frames: its
+    /// topic stays the same. While the broker is stopped.
+    pub fn cut_off(&self, topic: &str, partition: i32, offset: i64) {
+        let folder = self
+            .folder()
+            .join("data")
+            .join(format!("{topic}-{partition}"));
+        let log = folder.join("00000000000000000000.log");
+        let mut bytes = std::fs::read(&log).expect("a log of one segment");
+        let mut at = 0;
+        // A batch begins with its first offset and the length of what follows.
+        while i64::from_be_bytes(bytes[at..at + 8].try_into().expect("eight")) < offset {
+            let len = u32::from_be_bytes(bytes[at + 8..at + 12].try_into().expect("four"));
+            at += 12 + len as usize;
+        }
+        bytes.truncate(at);
+        std::fs::write(&log, bytes).expect("it can be written");
+        // Those that the broker makes anew from it.
+        for index in ["index", "timeindex"] {
+            let _ = std::fs::remove_file(log.with_extension(index));
+        }
+    }
+
     /// Runs one of Kafka's own tools, by its Java class; panics if that fails.
     pub fn tool(&self, class: &str, args: &[&str]) {
         let output = script().args(["tool", class]).args(args).output();
@@ -81,9 +104,12 @@ impl Broker {
     }
 
     fn file(&self, name: &str) -> Option<String> {
+        std::fs::read_to_string(self.folder().join(name)).ok()
+    }
+
+    fn folder(&self) -> PathBuf {
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        let file = root.join("target/kafka").join(&self.instance).join(name);
-        std::fs::read_to_string(file).ok()
+        root.join("target/kafka").join(&self.instance)
     }
 
     /// SIGTERM, and waits for the end. Data and address remain.

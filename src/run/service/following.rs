@@ -224,62 +224,151 @@ impl Run<'_> {
         (name, place)
     }
 
-    /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone: deleted by
-    /// retention, or with a topic that was made anew.
+    /// Goes on in a partition where it is, if the client has lost its place, or elsewhere if frames are gone.
     pub(super) fn go_on(
         &mut self,
         surveyed: &Surveyed,
         offsets_when_asked: &[i64],
         lost_place: bool,
     ) -> Result<(), Failure> {
-        let Surveyed {
-            topic,
-            partition,
-            low,
-            high,
-            ..
-        } = *surveyed;
-        let Some(index) = self.source.index(topic, partition) else {
+        let Some(index) = self.source.index(surveyed.topic, surveyed.partition) else {
             return Ok(());
         };
         let expected = self.driver.admission.next_offset(index);
-        // What was read since the survey was asked for may well lie behind its high watermark.
-        let is_beyond_end = offsets_when_asked
-            .get(index)
-            .is_some_and(|then| *then > high);
         let known = self.driver.admission.origin(index);
-        let is_another = known.is_some() && surveyed.topic_id.is_some_and(|id| known != Some(id));
-        let was_made_anew = is_beyond_end || is_another;
+        let then = offsets_when_asked.get(index).copied();
+        let damage = Damage::of(surveyed, expected, then, known);
         if let Some(id) = surveyed.topic_id.filter(|_| known.is_none()) {
             self.driver.admission.set_origin(index, id);
         }
-        if expected >= low && !was_made_anew {
+        let Some(damage) = damage else {
             return match lost_place {
                 true => self.source.go_on_at(index, expected),
                 false => Ok(()),
             };
-        }
-        let name = format!("{}/{partition}", self.config.topics[topic]);
+        };
+        let name = format!(
+            "{}/{}",
+            self.config.topics[surveyed.topic], surveyed.partition
+        );
+        let found = damage.goes_on_at(surveyed);
         Gap {
             partition: &name,
             expected,
-            found: low,
+            found,
         }
         .emit();
         if !self.config.skips_gaps {
-            let what = if was_made_anew || expected > high {
-                "was made anew"
-            } else {
-                "has lost frames before they were read"
-            };
             return Err(Failure::Gap(format!(
-                "partition {name} {what}: offset {expected} was to be next, and it begins at {low}; --on-gap continue goes on without them, and every record says so"
+                "partition {name} {}: offset {expected} was to be next, and it {} at {found}; --on-gap continue {}, and every record says so",
+                damage.what(),
+                damage.found(),
+                damage.remedy(),
             )));
         }
-        self.driver.admission.gap(index, low);
+        self.driver.admission.gap(index, found);
         if let Some(id) = surveyed.topic_id {
             self.driver.admission.set_origin(index, id);
         }
-        self.source.go_on_at(index, low)
+        self.source.go_on_at(index, found)
+    }
+}
+
+/// Why a partition cannot be read on where it was.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Damage {
+    /// Retention deleted frames before they were read.
+    Behind,
+    /// Its topic was deleted and made again.
+    MadeAnew,
+    /// The end was cut off, and frames that were counted with it: a replica that did not have them became leader.
+    CutOff,
+}
+
+impl Damage {
+    /// `then` is where reading stood when the survey was asked for: what was read since may well lie behind its high watermark.
+    /// `known` is the topic's id as of the last time; brokers before Kafka 2.8 have none.
+    fn of(
+        surveyed: &Surveyed,
+        expected: i64,
+        then: Option<i64>,
+        known: Option<u128>,
+    ) -> Option<Self> {
+        let is_beyond_end = then.is_some_and(|then| then > surveyed.high);
+        let ids = known.zip(surveyed.topic_id);
+        match ids.map(|(known, found)| known == found) {
+            Some(false) => Some(Self::MadeAnew),
+            Some(true) if is_beyond_end => Some(Self::CutOff),
+            // Far likelier than the other, where nobody can tell.
+            None if is_beyond_end => Some(Self::MadeAnew),
+            _ => (expected < surveyed.low).then_some(Self::Behind),
+        }
+    }
+
+    fn goes_on_at(self, surveyed: &Surveyed) -> i64 {
+        match self {
+            Self::Behind | Self::MadeAnew => surveyed.low,
+            Self::CutOff => surveyed.high,
+        }
+    }
+
+    fn what(self) -> &'static str {
+        match self {
+            Self::Behind => "has lost frames before they were read",
+            Self::MadeAnew => "was made anew",
+            Self::CutOff => "was cut off at its end, by an election of a leader that lacks frames",
+        }
+    }
+
+    fn found(self) -> &'static str {
+        match self {
+            Self::Behind | Self::MadeAnew => "begins",
+            Self::CutOff => "ends",
+        }
+    }
+
+    fn remedy(self) -> &'static str {
+        match self {
+            Self::Behind | Self::MadeAnew => "goes on without them",
+            Self::CutOff => "goes on there, with what was counted of the frames that are gone",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_happened_to_a_partition_is_told_by_its_offsets_and_its_topic_s_id() {
+        let surveyed = |low, high, topic_id| Surveyed {
+            topic: 0,
+            partition: 0,
+            topic_id,
+            low,
+            high,
+            start: low,
+            position: None,
+        };
+        let (same, other) = (Some(7), Some(8));
+        // The next offset, what it was when asked, low, high, the id found; 7 was known.
+        let cases = [
+            (50, 50, 0, 50, same, None),
+            (50, 50, 50, 50, same, None),
+            // Read on since it was asked for.
+            (60, 50, 0, 50, same, None),
+            (50, 50, 51, 90, same, Some((Damage::Behind, 51))),
+            (50, 50, 0, 49, same, Some((Damage::CutOff, 49))),
+            (50, 50, 0, 49, other, Some((Damage::MadeAnew, 0))),
+            (50, 50, 0, 49, None, Some((Damage::MadeAnew, 0))),
+            (50, 50, 0, 90, other, Some((Damage::MadeAnew, 0))),
+            (50, 50, 0, 90, None, None),
+        ];
+        for (expected, then, low, high, id, damage) in cases {
+            let surveyed = surveyed(low, high, id);
+            let found = Damage::of(&surveyed, expected, Some(then), same);
+            let found = found.map(|damage| (damage, damage.goes_on_at(&surveyed)));
+            assert_eq!(found, damage, "{expected} {then} {low} {high} {id:?}");
+        }
     }
 }

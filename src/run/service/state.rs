@@ -171,7 +171,7 @@ impl Run<'_> {
             .admission
             .next_offset(self.driver.partitions().len());
         let end = self.end_of(surveyed, next)?;
-        // Behind the end there are other frames than were counted: it was made anew, and begins again.
+        // Behind the end there are other frames than were counted: it was made anew or cut off, and goes on elsewhere.
         let unread = next < end.unwrap_or(high) || next > high;
         let (name, place) = self.names_of(topic, partition);
         let index = self.source.follow(topic, partition, next, end)?;

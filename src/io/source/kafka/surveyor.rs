@@ -102,12 +102,14 @@ impl Surveyor {
     }
 
     /// Whether this survey asks for ids. Brokers that do not tell are not asked for ever: each time costs its time.
-    fn asks_ids(&self) -> bool {
+    fn asks_ids(&self, all: &[Surveyed]) -> bool {
+        // A topic that ends before where it was read: only its id tells whether it was made anew or cut off.
+        let ends_before = |one: &Surveyed| one.position.is_some_and(|at| at > one.high);
         let is_due = match self.surveys {
             0 => self.asks_ids_at_once,
             later => later % SURVEYS_PER_TOPIC_ID == 1,
         };
-        is_due && self.ids_missed < TOPIC_ID_TRIES_MAX
+        (is_due || all.iter().any(ends_before)) && self.ids_missed < TOPIC_ID_TRIES_MAX
     }
 
     /// All partitions of all topics.
@@ -125,7 +127,7 @@ impl Surveyor {
         surveyed?;
         self.ask_another()?;
         // Last, so that the offsets need not wait for it.
-        if self.asks_ids() {
+        if self.asks_ids(&all) {
             self.name_topics(&mut all);
         }
         self.surveys += 1;
