@@ -403,6 +403,8 @@ pub const COMMIT_RETRY_MS: u64 = 2_000;
 pub const COPY_EVERY_MS: u64 = 3_600_000;
 /// How long a reader of the state waits for a lock of its writer, in milliseconds.
 pub const STATE_BUSY_MS: u64 = 10_000;
+/// How long the end of a run waits until its state is closed, in milliseconds: it is saved by then, and a disk may hang.
+pub const STATE_CLOSE_MS: u64 = 2_000;
 /// Pages of the state that a connection keeps in memory, in KiB.
 pub const STATE_CACHE_KIB: i64 = 4_096;
 /// The same of the one that writes, which has to read what it replaces.

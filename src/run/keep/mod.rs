@@ -19,8 +19,8 @@ use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::store::{Store, StoreError};
 use crate::limits::{
-    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, UNPUBLISHED_FINALS_MAX,
-    UNSAVED_FINALS_MAX,
+    COMMIT_RETRY_MS, COMMIT_TRIES_MAX, COPY_EVERY_MS, DELIVERY_POLL_MS, STATE_CLOSE_MS,
+    UNPUBLISHED_FINALS_MAX, UNSAVED_FINALS_MAX,
 };
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::{NoCopyKept, StateNotWritten};
@@ -87,7 +87,8 @@ impl Saves {
 
 /// Has checkpoints written.
 pub(super) struct Keeper {
-    to_write: Sender<Commit>,
+    /// `None` once there is nothing more to write.
+    to_write: Option<Sender<Commit>>,
     written: Receiver<Result<(), StoreError>>,
     saves: Saves,
 }
@@ -106,7 +107,7 @@ impl Keeper {
     ) -> Result<Self, Failure> {
         let (to_write, commits) = bounded::<Commit>(1);
         let (report, written) = bounded(1);
-        // Not joined: a disk that hangs must not keep the process from ending.
+        // Not joined: a disk that hangs must not keep the process from ending for long.
         drop(spawn("state".to_owned(), move || {
             // What was taken up is a good state, and stays one until something is written to it.
             let mut copy_ms = if is_new {
@@ -125,13 +126,16 @@ impl Keeper {
                     }
                 }
                 if report.send(write(&mut *store, &commit, &commits)).is_err() {
-                    return;
+                    break;
                 }
                 store.tidy();
             }
+            // Whoever waits for the end of this waits for that of the store.
+            drop(store);
+            drop(report);
         })?);
         Ok(Self {
-            to_write,
+            to_write: Some(to_write),
             written,
             saves,
         })
@@ -139,7 +143,8 @@ impl Keeper {
 
     /// Has a checkpoint written.
     pub(super) fn write(&self, commit: Commit) -> Result<(), Failure> {
-        self.to_write.send(commit).map_err(|_| ended())
+        let to_write = self.to_write.as_ref().ok_or_else(ended)?;
+        to_write.send(commit).map_err(|_| ended())
     }
 
     /// Takes note of a checkpoint that has been written.
@@ -180,6 +185,16 @@ impl Keeper {
         keeping.note_written(outbox);
         self.saves.end();
         Ok(())
+    }
+}
+
+impl Drop for Keeper {
+    /// The store is closed before the process ends.
+    fn drop(&mut self) {
+        self.to_write = None;
+        let limit = Duration::from_millis(STATE_CLOSE_MS);
+        // At most one answer is still to come.
+        while self.written.recv_timeout(limit).is_ok() {}
     }
 }
 

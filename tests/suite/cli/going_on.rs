@@ -376,3 +376,16 @@ fn the_copy_that_was_put_aside_can_be_looked_into_and_nothing_is_left_beside_it(
     .unwrap();
     assert_eq!(count(dir.path(), "one", &["log"]).code, Some(0));
 }
+
+/// A byte of the journal that changes while nobody counts would pass for an earlier checkpoint; in the file it is seen.
+#[test]
+fn a_run_that_has_ended_leaves_nothing_in_the_journal() {
+    let dir = tempfile::tempdir().unwrap();
+    for seed in 0..4 {
+        append(&dir.path().join("log"), frames(800, seed).as_bytes());
+        let said = count(dir.path(), "state", &["log"]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let journal = fs::metadata(dir.path().join("state/state.sqlite-wal"));
+        assert_eq!(journal.map_or(0, |journal| journal.len()), 0, "run {seed}");
+    }
+}

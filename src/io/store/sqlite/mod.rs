@@ -5,6 +5,7 @@
 //! that changed, a row that came back and one that is missing are all seen before anything is counted. 3. One process
 //! has the directory.
 
+mod file;
 pub mod inspect;
 mod load;
 mod lock;
@@ -15,7 +16,7 @@ mod tests;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{self, Seek};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
@@ -33,7 +34,6 @@ use crate::limits::{
     STATE_BUSY_MS, STATE_CACHE_KIB, STATE_JOURNAL_COMMITS, STATE_JOURNAL_PAGES,
     STATE_WRITER_CACHE_KIB,
 };
-use crate::observe::failpoint::Failpoint;
 
 /// The file's `application_id`: "hcst".
 const APPLICATION_ID: i32 = 0x6863_7374;
@@ -123,6 +123,11 @@ impl SqliteStore {
         };
         store.make_or_check()?;
         Ok(store)
+    }
+
+    /// Whether the directory is locked: without that another process may be at work in it.
+    fn is_ours(&self) -> bool {
+        self.lock.is_some()
     }
 
     fn make_or_check(&mut self) -> Result<(), StoreError> {
@@ -254,26 +259,7 @@ impl Store for SqliteStore {
     }
 
     fn keep_copy(&mut self) -> Result<(), StoreError> {
-        // All of it into the one file; the only writer is here, but a reader may be in the way.
-        let moved = "PRAGMA wal_checkpoint(TRUNCATE)";
-        let moved = self.connection.query_row(moved, [], |row| row.get(0));
-        let is_busy: bool = moved.map_err(|error| trouble(&self.path, &error))?;
-        if is_busy {
-            let text = format!("the state {} is being read", self.path.display());
-            return Err(StoreError::Unavailable(text));
-        }
-        let previous = self.path.with_file_name(PREVIOUS);
-        let unfinished = previous.with_extension("unfinished");
-        let file = match self.file.take() {
-            Some(file) => file,
-            None => File::open(&self.path).map_err(|error| unavailable(&self.path, &error))?,
-        };
-        let copied = copy(self.file.insert(file), &unfinished);
-        let copied = copied.map_err(|error| unavailable(&unfinished, &error));
-        // A file that was damaged since it was opened must not take a good one's place.
-        copied.and_then(|()| check_copy(&unfinished))?;
-        Failpoint::Copy.pass();
-        fs::rename(&unfinished, &previous).map_err(|error| unavailable(&previous, &error))
+        self.copy_aside()
     }
 
     fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
@@ -282,14 +268,6 @@ impl Store for SqliteStore {
             shelf.map_err(|error| trouble(&self.path, &error))?,
         ))
     }
-}
-
-/// Writes the whole of a file into another one, for good.
-fn copy(mut from: &File, to: &Path) -> io::Result<()> {
-    from.rewind()?;
-    let mut to = File::create(to)?;
-    io::copy(&mut from, &mut to)?;
-    to.sync_all()
 }
 
 /// Sums of rows that a transaction writes, `None` where it deletes one. Of one that it writes twice the last counts.
@@ -490,21 +468,6 @@ fn schema(of: &Connection) -> rusqlite::Result<Vec<(String, Option<String>)>> {
     let mut select = of.prepare("SELECT name, sql FROM sqlite_schema ORDER BY name")?;
     let rows = select.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     rows.collect()
-}
-
-/// Whether a copy is a good state.
-fn check_copy(path: &Path) -> Result<(), StoreError> {
-    let check = || -> Result<(), BadRow> {
-        // Where it may only be read, SQLite leaves files beside it.
-        let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let connection = Connection::open_with_flags(path, flags)?;
-        harden(&connection)?;
-        load::load(&connection).map(drop)
-    };
-    check().map_err(|error| match error {
-        BadRow::Sqlite(error) => trouble(path, &error),
-        error @ BadRow::Sum(_) => damaged(path, &error.to_string()),
-    })
 }
 
 fn schema_of_ours() -> rusqlite::Result<Vec<(String, Option<String>)>> {

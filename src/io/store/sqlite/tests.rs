@@ -13,20 +13,28 @@ fn locks(path: &Path) -> usize {
     locks.lines().filter(is_its).count()
 }
 
-/// Without its lock SQLite is not alone any more, and does not know.
-#[test]
-fn a_copy_leaves_the_state_locked() {
-    let home = tempfile::tempdir().unwrap();
+fn store(home: &Path) -> SqliteStore {
     let identity = Identity::from([("job", "users".to_owned())]);
-    let mut store = SqliteStore::open(home.path(), identity).unwrap();
+    let mut store = SqliteStore::open(home, identity).unwrap();
     store.load().unwrap();
-    let commit = |epoch| Commit {
+    store
+}
+
+fn commit(epoch: u64) -> Commit {
+    Commit {
         epoch,
         changes: Changes::default(),
         digest: StateDigest(7),
         records: Vec::new(),
         acknowledged: Vec::new(),
-    };
+    }
+}
+
+/// Without its lock SQLite is not alone any more, and does not know.
+#[test]
+fn a_copy_leaves_the_state_locked() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = store(home.path());
     store.commit(&commit(1)).unwrap();
     let path = home.path().join(FILE);
     let before = locks(&path);
@@ -38,4 +46,19 @@ fn a_copy_leaves_the_state_locked() {
     }
     let copy = fs::metadata(home.path().join(PREVIOUS)).unwrap();
     assert!(copy.len() > 0);
+}
+
+/// What it holds is then in the one file, where all damage is seen, whoever was the last to close it.
+#[test]
+fn nothing_is_left_in_the_journal_of_a_store_that_was_closed() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = store(home.path());
+    let shelf = store.shelf().unwrap();
+    store.commit(&commit(1)).unwrap();
+    let journal = home.path().join("state.sqlite-wal");
+    assert!(fs::metadata(&journal).unwrap().len() > 0);
+    drop(store);
+    assert_eq!(fs::metadata(&journal).unwrap().len(), 0);
+    drop(shelf);
+    assert!(self::store(home.path()).load().unwrap().is_some());
 }
