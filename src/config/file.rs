@@ -5,7 +5,7 @@ mod entries;
 mod keys;
 mod show;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::PathBuf;
@@ -43,6 +43,8 @@ pub enum Refused {
 #[derive(Debug, Default)]
 pub struct Origins {
     file: Option<PathBuf>,
+    /// Of that file.
+    sections: BTreeSet<String>,
     matches: ArgMatches,
     /// By the flag's long name: whence the default that it was given.
     defaults: BTreeMap<String, Origin>,
@@ -103,7 +105,10 @@ pub fn parse(
             origins.defaults.insert(default.long, default.origin);
         }
         file_properties = properties;
-        origins.file = file.map(|(path, _)| path);
+        if let Some((path, entries)) = file {
+            origins.sections = entries.into_iter().filter_map(|e| e.section).collect();
+            origins.file = Some(path);
+        }
     }
     let matches = command
         .try_get_matches_from_mut(&args)
@@ -138,12 +143,25 @@ impl Origins {
         self.file.as_deref()
     }
 
+    /// Whether the file that was read has such a section.
+    #[must_use]
+    pub fn has_section(&self, name: &str) -> bool {
+        self.sections.contains(name)
+    }
+
     /// Adds to a complaint about an option the line that the option stands on, where it is from the file.
     #[must_use]
     pub fn locate(&self, failure: Failure) -> Failure {
         let Failure::Usage(text) = failure else {
             return failure;
         };
+        let file = self
+            .file
+            .as_ref()
+            .map(|path| format!("{}:", path.display()));
+        if file.is_some_and(|file| text.starts_with(&file)) {
+            return Failure::Usage(text);
+        }
         let place = self
             .place_of_flag(&text)
             .or_else(|| self.place_of_property(&text));

@@ -1,5 +1,6 @@
 //! What is printed about the program itself: its configuration, completions for shells, manual pages.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -7,12 +8,12 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
-use crate::cli::Cli;
 use crate::cli::config::ConfigCommand;
 use crate::cli::papers::{CompletionsArgs, ManArgs};
-use crate::config::RunConfig;
-use crate::config::file::{Origins, show};
+use crate::cli::{Cli, one_sentence};
+use crate::config::file::{Origins, Refused, parse, show};
 use crate::config::properties::properties;
+use crate::config::{CountConfig, RunConfig};
 use crate::error::Failure;
 
 /// Checks the configuration of a run, or prints it.
@@ -31,12 +32,34 @@ pub fn config(
     let text = match command {
         ConfigCommand::Show(_) => show(origins, &properties(&args.kafka.properties)?),
         ConfigCommand::Check(_) => match origins.file() {
-            Some(path) => format!("{}: ok\n", path.display()),
+            Some(path) => {
+                if origins.has_section("count") {
+                    check_count(path)?;
+                }
+                format!("{}: ok\n", path.display())
+            }
             None => "ok; no file was named\n".to_owned(),
         },
     };
     out.write_all(text.as_bytes())
         .map_err(|error| Failure::writing("standard output", &error))
+}
+
+/// Checks what a file says to `count`, as far as it can be told without inputs.
+fn check_count(file: &Path) -> Result<(), Failure> {
+    let words = ["headcount", "count", "--config"].map(OsString::from);
+    let words = words.into_iter().chain([file.into(), "-".into()]);
+    let typed = parse(words, &[]).map_err(|refused| match refused {
+        Refused::Parser(error) => Failure::Usage(one_sentence(&error)),
+        Refused::Failure(failure) => failure,
+    })?;
+    match &typed.cli.command {
+        crate::cli::Command::Count(args) => {
+            let resolved = CountConfig::resolve(args).map(drop);
+            resolved.map_err(|failure| typed.origins.locate(failure))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Prints the completions for a shell.

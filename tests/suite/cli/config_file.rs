@@ -253,6 +253,26 @@ fn values_that_make_no_sense_are_refused_with_their_line() {
         check(text).check_complaint(2, words, text);
     }
     // A line of another command is looked at too: it would be a surprise later.
+    for (text, words) in [
+        (
+            "timezone = \"UTC\"\n[count]\ntimezone = \"Mars\"\n",
+            &["c.toml:3: --timezone 'Mars'"][..],
+        ),
+        (
+            "[count]\nuid-field = \"ts\"\n",
+            &["c.toml:2:", "--uid-field and --ts-field must differ"],
+        ),
+        (
+            "[count]\nquarantine-file = \"a\"\nrejects-file = \"a\"\n",
+            &["--quarantine-file and --rejects-file must differ"],
+        ),
+        (
+            "[run]\nretain-minutes = \"1d\"\n[count]\nretain-minutes = \"99999d\"\n",
+            &["c.toml:4: --retain-minutes"],
+        ),
+    ] {
+        check(text).check_complaint(2, words, text);
+    }
     check("[replay]\nrate = \"fast\"\n").check_complaint(2, &["c.toml:2:", "--rate"], "replay");
 }
 
