@@ -76,14 +76,7 @@ impl Parameters {
         let mut read = Vec::new();
         for (name, value) in form_urlencoded::parse(query.unwrap_or_default().as_bytes()) {
             let Some(name) = known.iter().find(|k| **k == name) else {
-                return Err(refused(format!(
-                    "A parameter is not known here; known are: {}.",
-                    if known.is_empty() {
-                        "none".to_owned()
-                    } else {
-                        known.join(", ")
-                    }
-                )));
+                return Err(not_known(&name, known));
             };
             if read.iter().any(|(other, _)| other == name) {
                 return Err(Problem::parameter(
@@ -181,6 +174,20 @@ fn refused(detail: String) -> Problem {
     Problem::new(super::problem::Kind::BadParameter, detail)
 }
 
+fn not_known(name: &str, known: &[&str]) -> Problem {
+    // Whatever somebody sends is not sent back, but for what can be a misspelt name.
+    let is_word = name.len() <= 20 && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let what = match is_word {
+        true => format!("'{name}'"),
+        false => "A parameter".to_owned(),
+    };
+    let known = match known {
+        [] => "none".to_owned(),
+        known => known.join(", "),
+    };
+    refused(format!("{what} is not known here; known are: {known}."))
+}
+
 fn check_order(from: i64, to: i64) -> Result<(), Problem> {
     (from < to)
         .then_some(())
@@ -189,13 +196,18 @@ fn check_order(from: i64, to: i64) -> Result<(), Problem> {
 
 fn last(text: &str) -> Result<u32, Problem> {
     let whole = parse_duration(text).ok().filter(|d| d.subsec_nanos() == 0);
-    let seconds = whole.and_then(|d| u32::try_from(d.as_secs()).ok());
-    let seconds = seconds.filter(|s| (1..=MAX_EVENT_TIME_S).contains(s));
-    seconds.ok_or_else(|| {
-        Problem::parameter(
+    let Some(seconds) = whole.map(|d| d.as_secs()).filter(|s| *s > 0) else {
+        return Err(Problem::parameter(
             "last",
             "'last' must be a whole number of seconds or more, with a unit (s, m, h, d, w, y), such as 90m.",
-        )
+        ));
+    };
+    let seconds = u32::try_from(seconds)
+        .ok()
+        .filter(|s| *s <= MAX_EVENT_TIME_S);
+    seconds.ok_or_else(|| {
+        let days = MAX_EVENT_TIME_S / 86_400;
+        Problem::parameter("last", format!("'last' must be at most {days}d."))
     })
 }
 
@@ -208,13 +220,27 @@ fn time(name: &'static str, text: &str) -> Result<i64, Problem> {
             at.as_second() + i64::from(at.subsec_nanosecond() > 0)
         }),
     };
-    let known = read.filter(|second| (0..=i64::from(MAX_EVENT_TIME_S) + 1).contains(second));
-    known.ok_or_else(|| {
-        Problem::parameter(
+    let Some(second) = read else {
+        // In a query a + stands for a space.
+        let hint = match text.contains(' ') {
+            true => "; a + is written %2B",
+            false => "",
+        };
+        return Err(Problem::parameter(
             name,
-            format!("'{name}' must be a time such as 2026-01-31T12:00:00Z, or unix seconds; a + is written %2B."),
-        )
-    })
+            format!("'{name}' must be a time such as 2026-01-31T12:00:00Z, or unix seconds{hint}."),
+        ));
+    };
+    let end = i64::from(MAX_EVENT_TIME_S) + 1;
+    if (0..=end).contains(&second) {
+        return Ok(second);
+    }
+    Err(Problem::parameter(
+        name,
+        format!(
+            "'{name}' must be between 1970-01-01T00:00:00Z and 2106-02-07T06:28:15Z (unix seconds 0 to {end})."
+        ),
+    ))
 }
 
 #[cfg(test)]
@@ -259,6 +285,26 @@ mod tests {
             "last=5m&x=1",
         ] {
             assert_eq!(users(nonsense), None, "{nonsense}");
+        }
+    }
+
+    #[test]
+    fn a_complaint_says_what_is_wrong() {
+        for (query, words) in [
+            ("user=1", "'user' is not known here; known are: last,"),
+            ("%3Cb%3E=1", "A parameter is not known here"),
+            ("since=2026-13-01", "unix seconds."),
+            ("since=1970-01-01T01:01:00+01:00", "a + is written %2B."),
+            (
+                "since=99999999999",
+                "2106-02-07T06:28:15Z (unix seconds 0 to 4294967295)",
+            ),
+            ("last=200y", "'last' must be at most 49710d."),
+            ("last=0s", "with a unit"),
+        ] {
+            let read = Parameters::read(Some(query), &USERS).and_then(|p| p.users());
+            let problem = read.expect_err(query);
+            assert!(problem.detail().contains(words), "{}", problem.detail());
         }
     }
 

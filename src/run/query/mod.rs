@@ -85,8 +85,9 @@ fn asked(args: &QueryArgs) -> Result<Asked, Failure> {
             problem
                 .detail()
                 .trim_end_matches('.')
+                .replace(" '", " --")
                 .replacen('\'', "--", 1)
-                .replacen('\'', "", 1),
+                .replace('\'', ""),
         )
     };
     if args.window.is_some() {
