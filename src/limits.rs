@@ -220,6 +220,8 @@ pub const SURVEYS_PER_TOPIC_ID: u64 = 8;
 pub const TOPIC_ID_TIMEOUT_MS: u64 = 2_000;
 /// After so many waits in vain one after the other nobody asks for ids any more: the brokers do not tell them.
 pub const TOPIC_ID_TRIES_MAX: u32 = 3;
+/// How long a partition that is shorter than it was read waits for its topic's id, in milliseconds: eight of the longest surveys.
+pub const NAMELESS_MAX_MS: u64 = SURVEYS_PER_TOPIC_ID * SURVEY_MAX_MS;
 /// How long before a tick the brokers are asked for the lag that it tells, in milliseconds.
 pub const SURVEY_BEFORE_TICK_MS: u64 = 200;
 /// Longest wait for what a topic without a tick looks like, in milliseconds.
@@ -475,6 +477,9 @@ pub const LOOK_STEPS_MAX: usize = 4_096;
 pub const SERIES_MAX: usize = 1_000;
 /// See [`SERIES_MAX`].
 pub const SERIES_DEFAULT: usize = 100;
+/// Looks that a series takes at the most: one for the list, one with the sketches of what is not known yet, and others where
+/// windows go on changing meanwhile that are not among these.
+pub const SERIES_LOOKS_MAX: usize = 8;
 /// Numbers of closed windows that are remembered, so that the same series is not counted out again.
 pub const SERIES_KNOWN_MAX: usize = 8_192;
 

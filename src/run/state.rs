@@ -4,7 +4,7 @@ mod export;
 mod merge;
 mod whole;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;
 use std::path::Path;
 
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::merge::MergeArgs;
 use crate::cli::state::{StateArgs, StateCommand, StateDirectory, StateFormat};
-use crate::engine::calendar::{Calendar, Period, Redrawn, WindowId};
+use crate::engine::calendar::{Calendar, Period, WindowId};
 use crate::engine::checkpoint::audit::{Audit, audit, audit_sketches};
 use crate::engine::checkpoint::{Loaded, SavedStage};
 use crate::engine::report::record::LedgerRecord;
@@ -61,6 +61,8 @@ pub(super) struct Open {
     pub(super) audit: Audit,
     pub(super) precision: Precision,
     pub(super) calendar: Calendar,
+    /// Where its windows ended when it was saved.
+    pub(super) saved_ends: BTreeMap<WindowId, i64>,
     pub(super) shelf: Box<dyn Shelf>,
     /// The windows that have a sketch.
     pub(super) sketched: BTreeSet<WindowId>,
@@ -80,7 +82,7 @@ fn open_locked(directory: &Path) -> Result<Open, Failure> {
 }
 
 fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> {
-    let Some(loaded) = inspected.load()? else {
+    let Some(mut loaded) = inspected.load()? else {
         let directory = directory.display();
         return Err(Failure::NoInput(format!(
             "the state in {directory} is empty: nothing was counted yet"
@@ -92,15 +94,16 @@ fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> 
     let precision = precision.ok_or_else(|| strange("precision"))?;
     let zone = inspected.identity("timezone").unwrap_or_default();
     let calendar = calendar_of(zone).ok_or_else(|| strange("time zone"))?;
-    let audit = loaded
-        .redrawn(&calendar)
-        .and_then(|Redrawn { calendar, .. }| {
-            let audit = audit(&loaded, precision, &calendar)?;
-            Ok((audit, calendar))
-        });
+    let saved_ends = loaded.windows.iter().map(|(id, w, _)| (*id, w.end));
+    let saved_ends = saved_ends.collect();
+    let audit = loaded.redraw(&calendar).and_then(|calendar| {
+        let audit = audit(&loaded, precision, &calendar)?;
+        Ok((audit, calendar))
+    });
     let (audit, calendar) = audit.map_err(|damaged| Failure::State(damaged.to_string()))?;
     Ok(Open {
         audit,
+        saved_ends,
         precision,
         calendar,
         shelf: inspected.shelf()?,

@@ -115,6 +115,74 @@ impl Counted for Counting {
     }
 }
 
+/// Somebody goes on counting: before each look a user more, in the newest minute or in one of those before it.
+struct GoingOn {
+    counting: Counting,
+    frames: Vec<(u64, u32)>,
+    dice: Dice,
+}
+
+impl Counted for GoingOn {
+    fn look(&mut self, select: Select) -> Result<Looked, Unanswered> {
+        let offset = self.frames.len();
+        let ago = self.dice.pick(&[0, 0, 0, 60, 600]);
+        self.frames.push((offset as u64, NOON + 7_200 - ago));
+        let (user, ts) = self.frames[offset];
+        self.counting.see(offset as i64, user, ts);
+        self.counting.look(select)
+    }
+
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String> {
+        self.counting.fetch(id)
+    }
+}
+
+/// Whatever is counted between the looks that a series takes, its rows are those of the frames before its offsets.
+#[test]
+fn a_series_reflects_its_offsets_and_nothing_else_while_counting_goes_on() {
+    let calendar = Calendar::utc();
+    for seed in 0..8 {
+        let mut counting = Counting::new(Precision::default(), 2, &calendar, [1 << 40; 6]);
+        let frames: Vec<_> = (0..7_200).map(|i| (i % 50, NOON + i as u32)).collect();
+        for (i, (user, ts)) in frames.iter().enumerate() {
+            counting.see(i as i64, *user, *ts);
+        }
+        let going_on = GoingOn {
+            counting,
+            frames,
+            dice: Dice::new(seed),
+        };
+        let mut clerk = Clerk::new(going_on, Precision::default(), calendar.clone());
+        for period in [Period::Minute, Period::Hour, Period::Minute] {
+            let list = List {
+                period,
+                within: Bounds {
+                    start: 0,
+                    end: i64::MAX,
+                },
+                limit: 1_000,
+                newest: true,
+            };
+            let series = clerk.series(list).unwrap();
+            let offset = series.moment.offsets["0"] as usize;
+            let before = &clerk.counted().frames[..offset];
+            for row in &series.windows {
+                let [from, to] = [&row.start, &row.end].map(|time| second(&Some(time.clone())));
+                let seen = before
+                    .iter()
+                    .filter(|(_, ts)| (from..to).contains(&i64::from(*ts)));
+                let users: BTreeSet<_> = seen.clone().map(|(user, _)| user).collect();
+                let numbers = (row.frames, row.users);
+                assert_eq!(
+                    numbers,
+                    (seen.count() as u64, users.len() as u64),
+                    "{row:?}"
+                );
+            }
+        }
+    }
+}
+
 fn second(time: &Option<String>) -> i64 {
     let at: jiff::Timestamp = time.as_ref().expect("a time").parse().expect("RFC 3339");
     at.as_second()

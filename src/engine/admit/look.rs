@@ -59,7 +59,11 @@ impl Admission {
                     known.look.sketches = known.windows.iter().map(|w| w.id).collect();
                 }
             }
-            Select::List(list) => self.catalog.list(*list, completeness, &mut known),
+            Select::List(list, wanted) => {
+                self.catalog.list(*list, completeness, &mut known);
+                let listed = known.windows.iter().map(|w| w.id);
+                known.look.sketches = listed.filter(|id| wanted.contains(id)).collect();
+            }
             Select::Sketches(ids) => {
                 self.catalog.name(ids, completeness, &mut known);
                 known.look.sketches = known.windows.iter().map(|w| w.id).collect();

@@ -82,8 +82,9 @@ impl Calendar {
         let mut last_end = i64::MIN;
         for (i, &(id, end)) in opened.iter().enumerate() {
             let start = id.start;
-            let is_sound = last_end <= start && start < end && end - start <= id.period.longest_s();
-            if !is_sound {
+            let length = end.checked_sub(start);
+            let is_sound = length.is_some_and(|s| (1..=id.period.longest_s()).contains(&s));
+            if !is_sound || start < last_end {
                 return Err(Undrawable(id));
             }
             let of_zone = self.of_zone_at(id.period, start);

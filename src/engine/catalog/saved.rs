@@ -125,12 +125,13 @@ impl Catalog {
             if saved.stage == SavedStage::Open {
                 self.open.insert((bounds.end, id));
             }
-            // The end that the calendar says has to be that of the state before a window behind it can be.
-            if bounds.end != saved.end {
+            // The end that the calendar says has to be that of the state before a window behind it can be, and of the last record.
+            let is_moved = bounds.end != saved.end;
+            if is_moved {
                 self.unsaved.get_or_insert_default();
                 entry.note_unsaved(id, &mut self.unsaved);
             }
-            if self.emission != Emission::Once && (saved.changed || !is_final) {
+            if self.emission != Emission::Once && (saved.changed || !is_final || is_moved) {
                 entry.dirty = true;
                 if self.emission.is_live() {
                     self.dirty.push(id);

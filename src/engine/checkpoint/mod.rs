@@ -163,4 +163,18 @@ impl Loaded {
         let redrawn = calendar.redrawn(opened, newest);
         redrawn.map_err(|_| Damaged("a window"))
     }
+
+    /// The same, with the ends of windows that moved, as the next run would save them.
+    ///
+    /// # Errors
+    ///
+    /// See [`Self::redrawn`].
+    pub fn redraw(&mut self, calendar: &Calendar) -> Result<Calendar, Damaged> {
+        let calendar = self.redrawn(calendar)?.calendar;
+        for (id, window, _) in &mut self.windows {
+            let ts = EventTime::try_from(id.start.max(1)).map_err(|_| Damaged("a window"))?;
+            window.end = calendar.window(id.period, ts).end;
+        }
+        Ok(calendar)
+    }
 }

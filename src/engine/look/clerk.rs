@@ -15,7 +15,7 @@ use crate::engine::sketch::estimate::{Tally, Users};
 use crate::engine::sketch::packed::Packer;
 use crate::engine::sketch::share::Share;
 use crate::engine::sketch::{Precision, canonical};
-use crate::limits::{LOOK_SKETCHES, SERIES_KNOWN_MAX};
+use crate::limits::{LOOK_SKETCHES, SERIES_KNOWN_MAX, SERIES_LOOKS_MAX};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,6 +80,11 @@ impl<C: Counted> Clerk<C> {
             packer: Packer::default(),
             known: BTreeMap::new(),
         }
+    }
+
+    /// Whoever is counted.
+    pub fn counted(&self) -> &C {
+        &self.counted
     }
 
     /// Users of the trailing windows that are selected.
@@ -164,64 +169,71 @@ impl<C: Counted> Clerk<C> {
     ///
     /// When there is no answer.
     pub fn series(&mut self, list: List) -> Result<WindowsAnswer, Unanswered> {
-        let Looked { known, names, .. } = self.counted.look(Select::List(list))?;
-        let mut windows = known.windows.clone();
-        let is_known = |clerk: &Self, w: &Listed| {
-            clerk
-                .known
-                .get(&w.id)
-                .is_some_and(|(frames, _)| *frames == w.frames)
-        };
-        let unknown: Vec<_> = windows
-            .iter()
-            .filter(|w| !is_known(self, w))
-            .map(|w| w.id)
-            .collect();
-        let mut fresh = BTreeMap::new();
-        for ids in unknown.chunks(LOOK_SKETCHES) {
-            for (listed, users) in self.count_out(ids)? {
-                fresh.insert(listed.id, (listed, users));
+        if self.known.len() + list.limit > SERIES_KNOWN_MAX {
+            self.known.clear();
+        }
+        // The sketches that are wanted come with the list: what is counted between two looks is in no answer.
+        let mut wanted = Vec::new();
+        for _ in 0..SERIES_LOOKS_MAX {
+            let looked = self.counted.look(Select::List(list, wanted.clone()))?;
+            let (known, names) = self.count_out(looked)?;
+            let unknown = known.windows.iter().filter(|w| self.users_of(w).is_none());
+            let unknown: Vec<_> = unknown.map(|w| w.id).collect();
+            if unknown.is_empty() {
+                return Ok(self.series_of(list, &known, &names));
+            }
+            wanted.extend(unknown);
+            if wanted.len() > LOOK_SKETCHES {
+                // Most of them do not change any more, and are known then.
+                for ids in std::mem::take(&mut wanted).chunks(LOOK_SKETCHES) {
+                    let looked = self.counted.look(Select::Sketches(ids.to_vec()))?;
+                    self.count_out(looked)?;
+                }
             }
         }
-        // One that was forgotten since has no number any more.
-        windows.retain(|w| fresh.contains_key(&w.id) || is_known(self, w));
-        let rows = windows.iter().map(|w| match fresh.get(&w.id) {
-            Some((listed, users)) => self.row(listed, *users),
-            None => self.row(w, self.known[&w.id].1),
-        });
-        let answer = WindowsAnswer {
+        Err(Unanswered::Late)
+    }
+
+    fn users_of(&self, window: &Listed) -> Option<Users> {
+        let (frames, users) = self.known.get(&window.id)?;
+        (*frames == window.frames).then_some(*users)
+    }
+
+    fn series_of(&self, list: List, known: &Known, names: &[String]) -> WindowsAnswer {
+        let rows = known.windows.iter();
+        let rows = rows.filter_map(|w| Some(self.row(w, self.users_of(w)?)));
+        WindowsAnswer {
             schema: WINDOWS_SCHEMA.to_owned(),
             window: list.period.name().to_owned(),
             windows: rows.collect(),
             more: known.more.map(|start| self.calendar.rfc3339(start)),
-            moment: self.moment(&known, &names),
-        };
-        if self.known.len() + fresh.len() > SERIES_KNOWN_MAX {
-            self.known.clear();
+            moment: self.moment(known, names),
         }
-        let fresh = fresh.into_iter();
-        self.known
-            .extend(fresh.map(|(id, (listed, users))| (id, (listed.frames, users))));
-        Ok(answer)
     }
 
-    /// The users of windows, with what is known of them at the same moment.
-    fn count_out(&mut self, ids: &[WindowId]) -> Result<Vec<(Listed, Users)>, Unanswered> {
-        let Looked { known, seen, .. } = self.counted.look(Select::Sketches(ids.to_vec()))?;
-        let mut tallies = vec![Tally::default(); known.windows.len()];
+    /// Counts out the sketches that were handed out, and remembers their users; returns what came with them.
+    fn count_out(&mut self, looked: Looked) -> Result<(Known, Arc<[String]>), Unanswered> {
+        let Looked { known, names, seen } = looked;
+        let mut tallies = vec![Tally::default(); known.look.sketches.len()];
         for Seen {
             pages, sketches, ..
         } in seen
         {
-            for ((listed, piece), tally) in known.windows.iter().zip(sketches).zip(&mut tallies) {
+            for ((id, piece), tally) in known.look.sketches.iter().zip(sketches).zip(&mut tallies) {
                 match piece {
                     Piece::Packed(packed) => self.packer.tally(&packed, tally),
-                    piece => self.open(listed.id, piece, &pages)?.tally(tally),
+                    piece => self.open(*id, piece, &pages)?.tally(tally),
                 }
             }
         }
-        let users = tallies.iter().map(|tally| tally.users(self.precision));
-        Ok(known.windows.into_iter().zip(users).collect())
+        let users: BTreeMap<_, _> = known.look.sketches.iter().zip(tallies).collect();
+        for window in &known.windows {
+            if let Some(tally) = users.get(&window.id) {
+                let counted = (window.frames, tally.users(self.precision));
+                self.known.insert(window.id, counted);
+            }
+        }
+        Ok((known, names))
     }
 
     /// Adds the union of a shard's parts of some sketches to a tally.

@@ -24,8 +24,8 @@ pub enum Select {
     Since(i64),
     /// The windows that cover a stretch; what ends later than the newest second ends nowhere.
     Cover(Bounds),
-    /// The windows of a period that reach into a stretch.
-    List(List),
+    /// The windows of a period that reach into a stretch, and the sketches of those of them that are named here.
+    List(List, Vec<WindowId>),
     /// The sketches of these windows, at most [`crate::limits::LOOK_WINDOWS_MAX`].
     Sketches(Vec<WindowId>),
 }

@@ -208,7 +208,9 @@ impl LineReader {
                 Err(error) => return Err(damaged(&self.name, &error)),
             };
             if buffer.is_empty() {
-                if self.partial.is_empty() || self.holds_rest {
+                // One that is too long is that already, whatever else will stand in it.
+                let may_grow = self.holds_rest && self.partial.len() <= MAX_FRAME_BYTES;
+                if self.partial.is_empty() || may_grow {
                     return Ok(None);
                 }
                 self.lines += 1;

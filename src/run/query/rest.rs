@@ -82,6 +82,7 @@ fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
         calendar,
         shelf,
         sketched,
+        ..
     } = of;
     let damaged = |why: Damaged| Failure::State(why.to_string());
     let mut shard = Shard::new(precision, 0..PAGES, calendar.clone());

@@ -6,7 +6,7 @@ use super::super::skew::Standing;
 use super::Run;
 use crate::error::Failure;
 use crate::io::source::kafka::Surveyed;
-use crate::limits::{STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
+use crate::limits::{NAMELESS_MAX_MS, STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
 use crate::observe::happenings::{Gap, ReachedAgain, Reading};
 
 /// A partition that appears later is read from its beginning, wherever the others were started: all of it is new.
@@ -247,6 +247,16 @@ impl Run<'_> {
                 false => Ok(()),
             };
         };
+        let is_nameless = known.is_some() && surveyed.topic_id.is_none();
+        if damage == Damage::MadeAnew && is_nameless {
+            // Taken for made anew, one that was cut off would be counted again: a later survey may know.
+            let now_ms = self.clock.monotonic_ms();
+            let since_ms = *self.nameless_since_ms.get_or_insert(now_ms);
+            if now_ms - since_ms < NAMELESS_MAX_MS {
+                return Ok(());
+            }
+        }
+        self.nameless_since_ms = None;
         let name = format!(
             "{}/{}",
             self.config.topics[surveyed.topic], surveyed.partition

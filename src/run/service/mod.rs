@@ -100,6 +100,7 @@ pub fn run(
         surveyed_ms: 0,
         is_unreachable: false,
         is_refused: false,
+        nameless_since_ms: None,
         is_behind: false,
         aside_full_since_ms: None,
         told_aside: false,
@@ -163,6 +164,8 @@ struct Run<'a> {
     is_unreachable: bool,
     /// Whether it was said that the brokers do not let us in any more.
     is_refused: bool,
+    /// Since when a partition is known to be shorter than it was read, and not whether its topic is another one.
+    nameless_since_ms: Option<u64>,
     is_behind: bool,
     /// Since when a topic for uncounted frames has had no room.
     aside_full_since_ms: Option<u64>,

@@ -10,7 +10,6 @@ use super::{Open, calendar_of, hex, open_locked};
 use crate::cli::merge::MergeArgs;
 use crate::engine::calendar::{Calendar, Period, WindowId};
 use crate::engine::checkpoint::union::{self, unite, unite_sketches};
-use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::io::store::sqlite::Identity;
 use crate::run::count::state::{FILES, JOB};
@@ -138,21 +137,24 @@ fn check_alike(parts: &[Part]) -> Result<(), Failure> {
 
 /// A calendar with the windows of all states.
 fn calendar(parts: &[Part]) -> Result<Calendar, Failure> {
-    let mut windows = BTreeSet::new();
-    for Open {
-        loaded, calendar, ..
-    } in parts.iter().map(|part| &part.open)
-    {
-        for (id, window, _) in &loaded.windows {
-            let ts = EventTime::try_from(id.start.max(1));
-            let end = ts.map_or(window.end, |ts| calendar.window(id.period, ts).end);
-            windows.insert((*id, end));
+    let mut windows = BTreeMap::new();
+    for open in parts.iter().map(|part| &part.open) {
+        // Where one of them ends has moved since in a state and not in another, it holds what both have counted.
+        let counted = open.loaded.windows.iter().filter(|(_, w, _)| w.frames > 0);
+        for (id, ..) in counted {
+            let end = open.saved_ends.get(id).copied().unwrap_or(id.start);
+            let longest = windows.entry(*id).or_insert(end);
+            *longest = end.max(*longest);
         }
     }
+    let clocks = parts.iter().flat_map(|part| {
+        let admission = &part.open.audit.admission;
+        (0..part.open.loaded.names.len()).filter_map(|i| admission.clock(i))
+    });
+    let newest = clocks.max();
     let zone = parts[0].identity("timezone");
     let of_zone = calendar_of(zone).unwrap_or_else(Calendar::utc);
-    // They stay as they are in their states: none may move any more.
-    let redrawn = of_zone.redrawn(windows, Some(EventTime::MAX));
+    let redrawn = of_zone.redrawn(windows, newest);
     let redrawn = redrawn.map_err(|other| {
         Failure::State(format!(
             "the states were counted while zone {zone} had other data: the {} that starts at {} in one of them overlaps another one's, and no sketch can be cut; count one of them again",

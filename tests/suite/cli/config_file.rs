@@ -252,7 +252,11 @@ fn values_that_make_no_sense_are_refused_with_their_line() {
     ] {
         check(text).check_complaint(2, words, text);
     }
-    // A line of another command is looked at too: it would be a surprise later.
+}
+
+/// A line of another command is looked at too: it would be a surprise later.
+#[test]
+fn what_a_file_says_to_other_commands_is_checked_too() {
     for (text, words) in [
         (
             "timezone = \"UTC\"\n[count]\ntimezone = \"Mars\"\n",

@@ -389,3 +389,29 @@ fn a_run_that_has_ended_leaves_nothing_in_the_journal() {
         assert_eq!(journal.map_or(0, |journal| journal.len()), 0, "run {seed}");
     }
 }
+
+/// Such a line is rejected before its end is there, so it is one of those that were counted.
+#[test]
+fn a_file_is_known_again_whose_last_line_is_too_long_and_has_no_end() {
+    const TOO_LONG: usize = (64 << 20) + 1;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    append(&log, frames(10, 1).as_bytes());
+    append(&log, &vec![b'x'; TOO_LONG]);
+    let counted = |more: &[u8]| {
+        append(&log, more);
+        let said = count(dir.path(), "state", &["log"]);
+        assert_eq!(said.code, Some(0), "{}", said.stderr);
+        let stats: Value = serde_json::from_str(said.stdout.lines().last().unwrap()).unwrap();
+        stats["frames"].clone()
+    };
+    let first = counted(b"");
+    assert_eq!(first["read"], 11);
+    assert_eq!(counted(b""), first);
+    assert_eq!(counted(b"yyy"), first);
+    let last = counted(format!("zzz\n{}", line("new", 1_767_225_600)).as_bytes());
+    assert_eq!(
+        (&last["read"], &last["rejected"]),
+        (&12.into(), &first["rejected"])
+    );
+}

@@ -116,3 +116,31 @@ fn states_of_unlike_data_of_one_zone_are_not_merged() {
     );
     assert!(!dir.path().join("both").exists());
 }
+
+/// A state as it is now, not as it was saved: nothing of it is in the way of what can be done with others.
+#[test]
+fn a_state_with_windows_that_move_is_exported_and_merged() {
+    let dir = world();
+    for (name, file) in [("one", "a"), ("two", "b")] {
+        months(dir.path(), "old", &[file]);
+        fs::rename(dir.path().join("state"), dir.path().join(name)).unwrap();
+    }
+    let export = ["state", "export", "one", "-o", "small", "--precision", "12"];
+    run(dir.path(), "new", &export);
+    run(dir.path(), "new", &["state", "verify", "small"]);
+    // Behind February's end there are frames in the other one, so it stays where it was in both.
+    run(dir.path(), "new", &["merge", "one", "two", "-o", "both"]);
+    for data in ["new", "old"] {
+        run(dir.path(), data, &["state", "verify", "both"]);
+    }
+    let args = [
+        "query", "--state", "both", "--window", "month", "--format", "csv",
+    ];
+    let said = run(dir.path(), "new", &args);
+    for month in [
+        "2024-01-31T23:00:00+05:00,2024-02-29T23:00:00+05:00,Asia/Almaty,60,",
+        "2024-02-29T23:00:00+05:00,2024-04-01T00:00:00+05:00,Asia/Almaty,60,",
+    ] {
+        assert!(said.stdout.contains(month), "{}", said.stdout);
+    }
+}

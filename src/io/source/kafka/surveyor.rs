@@ -102,14 +102,12 @@ impl Surveyor {
     }
 
     /// Whether this survey asks for ids. Brokers that do not tell are not asked for ever: each time costs its time.
-    fn asks_ids(&self, all: &[Surveyed]) -> bool {
-        // A topic that ends before where it was read: only its id tells whether it was made anew or cut off.
-        let ends_before = |one: &Surveyed| one.position.is_some_and(|at| at > one.high);
+    fn asks_ids(&self, ends_before: bool) -> bool {
         let is_due = match self.surveys {
             0 => self.asks_ids_at_once,
             later => later % SURVEYS_PER_TOPIC_ID == 1,
         };
-        (is_due || all.iter().any(ends_before)) && self.ids_missed < TOPIC_ID_TRIES_MAX
+        (is_due || ends_before) && self.ids_missed < TOPIC_ID_TRIES_MAX
     }
 
     /// All partitions of all topics.
@@ -119,15 +117,15 @@ impl Surveyor {
     /// One sentence about what is out of reach.
     pub fn survey(&mut self) -> Result<Vec<Surveyed>, String> {
         let mut all = Vec::new();
-        let topics = 0..self.topics.len();
-        let surveyed = topics
-            .into_iter()
-            .try_for_each(|topic| self.survey_topic(topic, &mut all));
+        let mut topics = 0..self.topics.len();
+        let surveyed = topics.try_fold(false, |ends_before, topic| {
+            Ok::<_, String>(self.survey_topic(topic, &mut all)? || ends_before)
+        });
         self.tend(0, surveyed.is_err());
-        surveyed?;
+        let ends_before = surveyed?;
         self.ask_another()?;
         // Last, so that the offsets need not wait for it.
-        if self.asks_ids(&all) {
+        if self.asks_ids(ends_before) {
             self.name_topics(&mut all);
         }
         self.surveys += 1;
@@ -179,7 +177,8 @@ impl Surveyor {
         self.ids_missed = 0;
     }
 
-    fn survey_topic(&self, topic: usize, all: &mut Vec<Surveyed>) -> Result<(), String> {
+    /// Returns whether a partition ends before where it was read: only the topic's id tells whether it was made anew or cut off.
+    fn survey_topic(&self, topic: usize, all: &mut Vec<Surveyed>) -> Result<bool, String> {
         let name = &self.topics[topic];
         let metadata = self.describe(0, name)?;
         let described = metadata.topics().iter().find(|t| t.name() == name);
@@ -198,9 +197,11 @@ impl Surveyor {
             From::Earliest | From::Latest => None,
             From::Time(ms) => Some(ask(Offset::Offset(ms))?),
         };
+        let read_before = self.positions.lock().clone();
         let highs = ask(Offset::End)?;
         // At once: their difference is the lag, and reading goes on meanwhile.
         let positions = self.positions.lock().clone();
+        let mut ends_before = false;
         for partition in numbers {
             let at = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied();
             let (Some(low), Some(high)) = (at(&lows), at(&highs)) else {
@@ -212,6 +213,8 @@ impl Surveyor {
                 // Where there is no record that young, from the next one on.
                 (From::Time(_), Some(starts)) => at(starts).unwrap_or(high),
             };
+            let read = read_before.get(&(topic, partition));
+            ends_before |= read.is_some_and(|read| *read > high);
             all.push(Surveyed {
                 topic,
                 partition,
@@ -222,7 +225,7 @@ impl Surveyor {
                 position: positions.get(&(topic, partition)).copied(),
             });
         }
-        Ok(())
+        Ok(ends_before)
     }
 }
 
