@@ -27,7 +27,9 @@ fuzz_target!(|text: &str| {
         let path = path().display().to_string();
         variables.push(("HEADCOUNT_CONFIG".to_owned(), path));
     }
-    let words = std::iter::once("headcount").chain(words).map(OsString::from);
+    let words = std::iter::once("headcount")
+        .chain(words)
+        .map(OsString::from);
     let command = match parse(words, &variables) {
         Ok(typed) => typed.cli.command,
         Err(Refused::Parser(error)) => {
@@ -53,7 +55,10 @@ fn path() -> &'static PathBuf {
 }
 
 fn check(sentence: &str) {
-    assert!(!sentence.trim().is_empty() && !sentence.contains('\n'), "{sentence:?}");
+    assert!(
+        !sentence.trim().is_empty() && !sentence.contains('\n'),
+        "{sentence:?}"
+    );
 }
 
 fn resolve(command: Command, variables: &[(String, String)]) -> Option<Failure> {

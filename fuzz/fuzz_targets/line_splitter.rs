@@ -17,7 +17,11 @@ struct Pieces {
 
 impl Read for Pieces {
     fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
-        let size = self.sizes.get(self.reads % self.sizes.len().max(1)).copied().unwrap_or(255);
+        let size = self
+            .sizes
+            .get(self.reads % self.sizes.len().max(1))
+            .copied()
+            .unwrap_or(255);
         self.reads += 1;
         let rest = &self.bytes[self.at..];
         let n = usize::from(size.max(1)).min(rest.len()).min(into.len());
@@ -29,14 +33,17 @@ impl Read for Pieces {
 
 fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
     let (bytes, sizes) = input;
-    let is_packed = bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
+    let is_packed =
+        bytes.starts_with(&[0x1f, 0x8b]) || bytes.starts_with(&[0x28, 0xb5, 0x2f, 0xfd]);
     let pieces = Pieces {
         bytes: bytes.clone(),
         sizes,
         at: 0,
         reads: 0,
     };
-    let Ok(mut reader) = LineReader::new("fuzz".to_owned(), Box::new(pieces), &BytesRead::default()) else {
+    let Ok(mut reader) =
+        LineReader::new("fuzz".to_owned(), Box::new(pieces), &BytesRead::default())
+    else {
         return;
     };
     let mut lines = Vec::new();
@@ -53,7 +60,10 @@ fuzz_target!(|input: (Vec<u8>, Vec<u8>)| {
     if is_packed {
         return;
     }
-    let mut expected: Vec<Vec<u8>> = bytes.split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
+    let mut expected: Vec<Vec<u8>> = bytes
+        .split(|byte| *byte == b'\n')
+        .map(<[u8]>::to_vec)
+        .collect();
     // A newline ends a line; behind the last one there is none.
     if expected.last().is_some_and(Vec::is_empty) {
         expected.pop();
