@@ -199,6 +199,11 @@ pub const GATHERED_BATCHES: usize = 8;
 pub const ERRANDS_AHEAD: usize = 1_024;
 /// Time between two looks at what the client library has to say beside frames, in milliseconds.
 pub const CONTROL_EVERY_MS: u64 = 50;
+/// Frames without the end of a partition among them from which on a reader knows that there is a backlog. Then it looks for more
+/// without sleeping.
+pub const BACKLOG_FRAMES: usize = 2_048;
+/// For how long it does so each time, in microseconds.
+pub const AWAKE_US: u64 = 1_000;
 /// Messages in one call from which on frames come in plenty: then the next ones are looked for after a nap.
 pub const PLENTY_MESSAGES: usize = 64;
 /// Length of such a nap, in microseconds, and how many follow one another before a reader waits to be woken.

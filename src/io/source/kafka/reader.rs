@@ -14,7 +14,8 @@ use crate::engine::admit::PartitionIndex;
 use crate::engine::frame::EventTime;
 use crate::error::Failure;
 use crate::limits::{
-    BYTES_PER_ROUND, CONTROL_EVERY_MS, MESSAGES_PER_CALL, NAP_US, NAPS_MAX, PLENTY_MESSAGES,
+    AWAKE_US, BACKLOG_FRAMES, BYTES_PER_ROUND, CONTROL_EVERY_MS, MESSAGES_PER_CALL, NAP_US,
+    NAPS_MAX, PLENTY_MESSAGES,
 };
 use crate::observe::happenings::caution;
 
@@ -95,6 +96,8 @@ struct Share {
     reached: Vec<((usize, i32), i64)>,
     /// Partitions whose end was reached in this call.
     finished: Vec<usize>,
+    /// Frames since the end of a partition was reached last: many, and there is a backlog.
+    since_end: usize,
     /// Those that were told to go on at their end, or behind it, since the last call.
     unsaid: Vec<PartitionIndex>,
 }
@@ -281,6 +284,21 @@ impl Reader {
 }
 
 impl Reader {
+    /// Looks again and again, and lets others have the core meanwhile. In a backlog the next frames are here in a moment, and to be
+    /// woken for them takes as long again.
+    fn take_awake(&mut self, wait: Duration, on: On<'_>) -> Result<usize, Failure> {
+        let limit = wait.min(Duration::from_micros(AWAKE_US));
+        let began = now();
+        while began.elapsed() < limit {
+            std::thread::yield_now();
+            let taken = self.take(Duration::ZERO, MESSAGES_PER_CALL, on)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
+        }
+        Ok(0)
+    }
+
     /// Looks again a few times, with naps in between. Whoever is woken for each response of a broker costs more, and costs the
     /// client's own thread as well.
     fn take_after_naps(&mut self, wait: Duration, on: On<'_>) -> Result<usize, Failure> {
@@ -299,6 +317,12 @@ impl Reader {
         let taken = self.take(Duration::ZERO, MESSAGES_PER_CALL, on)?;
         if taken > 0 || wait.is_zero() {
             return Ok(taken);
+        }
+        if self.share.since_end >= BACKLOG_FRAMES {
+            let taken = self.take_awake(wait, on)?;
+            if taken > 0 {
+                return Ok(taken);
+            }
         }
         if self.is_busy {
             let taken = self.take_after_naps(wait, on)?;
@@ -355,6 +379,7 @@ fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failu
             .and_then(|ms| EventTime::try_from(ms / 1_000).ok()),
         payload: taken.payload(),
     })?;
+    share.since_end += 1;
     share.reach(place, offset + 1);
     match end {
         Some(end) if offset + 1 >= end => finish(share, place, on),
@@ -368,6 +393,7 @@ fn reach_end(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Fai
     };
     let Followed { index, end, .. } = share.followed[place];
     on(Event::ReachedEnd(index))?;
+    share.since_end = 0;
     // It lies behind the markers of transactions, which no frame tells of.
     share.reach(place, taken.offset());
     match end {
