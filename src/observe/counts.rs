@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 33] = [
+pub const NAMES: [&str; 34] = [
     "address_taken",
     "aside_behind",
     "caution",
@@ -42,6 +42,7 @@ pub const NAMES: [&str; 33] = [
     "unit_mistaken",
     "unreachable",
     "waiting_to_agree",
+    "zone_changed",
 ];
 
 // Logging is one for the whole process, and so are its numbers.
