@@ -240,6 +240,8 @@ pub const UNREACHABLE_END_MS: u64 = 60_000;
 /// Time a shutdown may take for draining, the last tick and its acknowledgement, in milliseconds. The promise is
 /// 5 s; what is left goes into leaving the client library, which may hang.
 pub const SHUTDOWN_MS: u64 = 3_000;
+/// What is left of that time for the last tick, where the output has not taken everything before it by then, in milliseconds.
+pub const LEAVE_MS: u64 = 700;
 /// Time the client library gets to close before the process leaves without it, in milliseconds.
 pub const CLOSE_MS: u64 = 800;
 /// Signals that follow the first one within this time are the same one, in milliseconds.
@@ -410,8 +412,9 @@ pub const COMMIT_RETRY_MS: u64 = 2_000;
 pub const COPY_EVERY_MS: u64 = 3_600_000;
 /// How long a reader of the state waits for a lock of its writer, in milliseconds.
 pub const STATE_BUSY_MS: u64 = 10_000;
-/// How long the end of a run waits until its state is closed, in milliseconds: it is saved by then, and a disk may hang.
-pub const STATE_CLOSE_MS: u64 = 2_000;
+/// How long the end of a run waits until its state is closed, in milliseconds: it is saved by then, and a disk may hang. That is
+/// where a shutdown may take longer than it promises; else it takes some milliseconds.
+pub const STATE_CLOSE_MS: u64 = 1_000;
 /// Pages of the state that a connection keeps in memory, in KiB.
 pub const STATE_CACHE_KIB: i64 = 4_096;
 /// The same of the one that writes, which has to read what it replaces.
@@ -482,9 +485,10 @@ pub const LOOK_STEPS_MAX: usize = 4_096;
 pub const SERIES_MAX: usize = 1_000;
 /// See [`SERIES_MAX`].
 pub const SERIES_DEFAULT: usize = 100;
-/// Looks that a series takes at the most: one for the list, one with the sketches of what is not known yet, and others where
-/// windows go on changing meanwhile that are not among these.
-pub const SERIES_LOOKS_MAX: usize = 8;
+/// Looks that an answer takes at the most. A series has one for the list, one with the sketches of what is not known yet, and
+/// others where windows go on changing meanwhile that are not among these; and any answer another one where a sketch that has
+/// left memory changed while it was read.
+pub const LOOKS_MAX: usize = 8;
 /// Numbers of closed windows that are remembered, so that the same series is not counted out again.
 pub const SERIES_KNOWN_MAX: usize = 8_192;
 

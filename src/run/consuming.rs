@@ -17,7 +17,7 @@ use super::set_aside::Keeps;
 use crate::engine::admit::PartitionIndex;
 use crate::engine::decode::{Fields, WrongUnit};
 use crate::error::Failure;
-use crate::io::source::kafka::{Order, Partitions, Reader};
+use crate::io::source::kafka::{LostPlace, Order, Partitions, Reader};
 use crate::limits::{ERRANDS_AHEAD, GATHERED_BATCHES, LAST_WORD_MS, POLL_MAX_MS};
 
 /// What a consumer's thread is asked for.
@@ -53,7 +53,7 @@ pub(super) struct Consuming {
     /// How many partitions have gone on elsewhere and not said so yet, by index: what comes of them is of the past.
     going_on: Vec<u32>,
     trouble: Option<String>,
-    lost_place: Vec<PartitionIndex>,
+    lost_place: Vec<LostPlace>,
     wrong_unit: Option<WrongUnit>,
 }
 
@@ -118,6 +118,7 @@ impl Consuming {
     /// Goes on in a partition at another offset.
     pub(super) fn go_on_at(&mut self, index: PartitionIndex, offset: i64) -> Result<(), Failure> {
         self.going_on[index] += 1;
+        self.lost_place.retain(|lost| lost.partition != index);
         self.order(index, Order::GoOn { index, offset })
     }
 
@@ -166,11 +167,23 @@ impl Consuming {
         self.trouble.take()
     }
 
-    /// Whether a broker has disowned an offset of a partition since this was last asked: it must be gone on with anew.
-    pub(super) fn take_lost_place(&mut self, index: PartitionIndex) -> bool {
-        let before = self.lost_place.len();
-        self.lost_place.retain(|lost| *lost != index);
-        self.lost_place.len() < before
+    /// What was told of a partition since this was last asked of which a broker has disowned an offset: it must be gone on
+    /// with anew.
+    pub(super) fn take_lost_place(&mut self, index: PartitionIndex) -> Option<LostPlace> {
+        let told = self
+            .lost_place
+            .extract_if(.., |lost| lost.partition == index);
+        told.last()
+    }
+
+    /// Whether a broker has disowned an offset, and it has not been gone on with yet.
+    pub(super) fn has_lost_place(&self) -> bool {
+        !self.lost_place.is_empty()
+    }
+
+    /// Puts back what was told of a partition, for another time.
+    pub(super) fn keep_lost_place(&mut self, lost: Option<LostPlace>) {
+        self.lost_place.extend(lost);
     }
 
     /// What the log should say about the unit of the event times; with `at_end`, also what a consumer could not tell from
@@ -258,7 +271,11 @@ impl Consuming {
         };
         let noticed = std::mem::take(&mut self.batch.noticed);
         self.trouble = noticed.trouble.or(self.trouble.take());
-        self.lost_place.extend(noticed.lost_place);
+        // What was noticed before a partition went on elsewhere is of another past.
+        let is_news =
+            |lost: &LostPlace| self.going_on[lost.partition] == self.batch.went_on(lost.partition);
+        let news = noticed.lost_place.into_iter().filter(is_news);
+        self.lost_place.extend(news);
         self.wrong_unit = self.batch.wrong_unit.take().or(self.wrong_unit);
         Ok(has_one)
     }

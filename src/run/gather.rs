@@ -90,6 +90,12 @@ impl Batch {
         self.gathered.is_empty() && is_silent && !self.is_last_word
     }
 
+    /// How often it says of a partition that this goes on elsewhere.
+    pub(super) fn went_on(&self, partition: PartitionIndex) -> u32 {
+        let says = |gathered: &&Gathered| **gathered == Gathered::WentOn(partition);
+        self.gathered.iter().filter(says).count() as u32
+    }
+
     /// Throws everything away, but for the memory.
     pub(super) fn clear(&mut self) {
         self.is_last_word = false;
@@ -133,7 +139,15 @@ impl Gatherer {
     /// Waits up to `wait` for something to read, and adds it to a batch.
     pub(super) fn gather(&mut self, wait: Duration, batch: &mut Batch) -> Result<(), Failure> {
         let (decoder, keeps) = (&mut self.decoder, self.keeps);
-        let Batch { gathered, kept, .. } = batch;
+        let Batch {
+            gathered,
+            kept,
+            noticed,
+            ..
+        } = batch;
+        // What was noticed of these before is of another past too.
+        let lost_place = &mut noticed.lost_place;
+        lost_place.retain(|lost| !self.went_on.contains(&lost.partition));
         gathered.extend(self.went_on.drain(..).map(Gathered::WentOn));
         self.reader.poll(wait, &mut |event| {
             gathered.push(match event {
@@ -195,6 +209,7 @@ pub(super) fn empty_batch() -> Batch {
 mod tests {
     use super::*;
     use crate::engine::frame::Reject;
+    use crate::io::source::kafka::LostPlace;
 
     fn frame(offset: i64, kept: Option<Range<usize>>) -> Gathered {
         Gathered::Frame {
@@ -247,7 +262,10 @@ mod tests {
     #[test]
     fn what_is_only_to_be_said_makes_a_batch_worth_sending() {
         let mut batch = empty_batch();
-        batch.noticed.lost_place.push(3);
+        batch.noticed.lost_place.push(LostPlace {
+            partition: 3,
+            parted_at: None,
+        });
         assert!(batch.is_done() && !batch.is_empty());
         batch = empty_batch();
         batch.is_last_word = true;

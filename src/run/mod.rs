@@ -27,6 +27,7 @@ mod stdout_sink;
 mod teller;
 pub mod top;
 mod turn;
+mod unpublished;
 mod viewing;
 mod watchdog;
 mod web;

@@ -1,16 +1,14 @@
 //! A service's publisher: renders records, and carries them from the outbox to the sink.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use crossbeam_channel::{Receiver, Sender, bounded};
-
-use super::keep::{Keeper, Saves};
+use super::close_with_limit;
+use super::keep::Keeper;
 use super::reporter::{Intake, Publisher, Report};
 use super::teller::Teller;
 use super::turn::Turn;
-use super::{Stop, close_with_limit};
+use super::unpublished::Unpublished;
 use crate::engine::barrier::Answer;
 use crate::engine::checkpoint::keeping::Keeping;
 use crate::engine::checkpoint::{Commit, SavedRecord};
@@ -23,83 +21,12 @@ use crate::io::clock::Clock;
 use crate::io::process::usage;
 use crate::io::sink::{Full, Sink};
 use crate::limits::{
-    BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, POLL_MAX_MS, QUIET_POLL_MS,
-    UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS,
+    BACKOFF_MAX_MS, BACKOFF_MIN_MS, CLOSE_MS, DELIVERY_POLL_MS, LEAVE_MS, QUIET_POLL_MS,
 };
 use crate::observe::board::Board;
 use crate::observe::failpoint::Failpoint;
 use crate::observe::happenings::Undelivered;
 use crate::observe::limiter::{Decision, Limiter};
-
-/// What the output does not have yet, as the consumer loop sees it.
-#[derive(Debug, Clone)]
-pub(super) struct Unpublished {
-    finals: Arc<AtomicUsize>,
-    anything: Arc<AtomicBool>,
-    changed: Receiver<()>,
-    change: Sender<()>,
-}
-
-impl Default for Unpublished {
-    fn default() -> Self {
-        let (change, changed) = bounded(1);
-        Self {
-            finals: Arc::default(),
-            anything: Arc::default(),
-            changed,
-            change,
-        }
-    }
-}
-
-impl Unpublished {
-    pub(super) fn finals(&self) -> usize {
-        self.finals.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn anything(&self) -> bool {
-        self.anything.load(Ordering::Relaxed)
-    }
-
-    /// Whether so many finals wait that nothing more should be read.
-    pub(super) fn is_behind(&self) -> bool {
-        self.finals() > UNPUBLISHED_FINALS_MAX
-    }
-
-    /// Waits for a change, at most so long.
-    pub(super) fn wait(&self, limit: Duration) {
-        let _ = self.changed.recv_timeout(limit);
-    }
-
-    /// Waits until the output has caught up, or needs a checkpoint for that, at most [`UNREACHABLE_END_MS`] without any
-    /// progress of it, and no longer than until `stop` is raised. `meanwhile` is called now and then, with the time.
-    pub(super) fn wait_until_caught_up(
-        &self,
-        clock: &dyn Clock,
-        stop: &Stop,
-        saves: &Saves,
-        meanwhile: &mut dyn FnMut(u64),
-    ) {
-        let (mut least, mut since_ms) = (self.finals(), clock.monotonic_ms());
-        while self.is_behind() && !saves.is_pressing() && !stop.load(Ordering::Relaxed) {
-            self.wait(Duration::from_millis(POLL_MAX_MS));
-            let (finals, now_ms) = (self.finals(), clock.monotonic_ms());
-            meanwhile(now_ms);
-            if finals < least {
-                (least, since_ms) = (finals, now_ms);
-            }
-            if now_ms - since_ms > UNREACHABLE_END_MS {
-                return;
-            }
-        }
-    }
-
-    fn set(&self, outbox: &Outbox, finals: usize) {
-        self.finals.store(finals, Ordering::Relaxed);
-        self.anything.store(!outbox.is_empty(), Ordering::Relaxed);
-        let _ = self.change.try_send(());
-    }
-}
 
 pub(super) struct ServicePublisher {
     issuer: Issuer,
@@ -169,10 +96,23 @@ impl ServicePublisher {
         }
     }
 
-    /// Until everything is with the sink and saved, or the deadline.
+    /// Until everything but the last tick is with the sink and saved, or the deadline.
     fn carry_until(&mut self, deadline_ms: u64) -> Result<(), Failure> {
         // Nothing goes out beside another instance.
         while (!(self.outbox.is_empty() || self.turn.stands_by()) || self.is_saving())
+            && self.clock.monotonic_ms() < deadline_ms
+        {
+            self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
+        }
+        Ok(())
+    }
+
+    /// The last tick, even where the output does not have everything before it; meanwhile the last checkpoint is written.
+    fn take_leave(&mut self, deadline_ms: u64) -> Result<(), Failure> {
+        self.outbox.take_leave();
+        self.hold_until_ms = 0;
+        self.carry(Duration::ZERO)?;
+        while ((self.outbox.has_tick() && !self.turn.stands_by()) || self.is_saving())
             && self.clock.monotonic_ms() < deadline_ms
         {
             self.carry(Duration::from_millis(DELIVERY_POLL_MS))?;
@@ -242,18 +182,8 @@ impl ServicePublisher {
             self.backoff_ms = (2 * self.backoff_ms).min(BACKOFF_MAX_MS);
         }
         let is_ours = self.turn.is_ours(&mut **sink)?;
-        while is_ours && now_ms >= self.hold_until_ms {
-            let Some((ticket, record)) = self.outbox.hand_over() else {
-                break;
-            };
-            let is_final = matches!(record.kind, Kind::Final(..));
-            if sink.send(ticket, record)? == Err(Full) {
-                self.outbox.give_back(ticket);
-                break;
-            }
-            if is_final {
-                Failpoint::Produce.pass();
-            }
+        if is_ours && now_ms >= self.hold_until_ms {
+            hand_over(&mut self.outbox, &mut **sink)?;
         }
         // Whoever stands by must not read far ahead of the one that publishes, but with it for as long as that lives.
         let finals = match self.turn.left_to_another() {
@@ -263,6 +193,32 @@ impl ServicePublisher {
         self.unpublished.set(&self.outbox, finals);
         self.is_saving = self.is_saving();
         Ok(())
+    }
+}
+
+/// Hands over what the sink takes. Ticks and windows go different ways: one that is shut, while a transaction is
+/// brought to its end, keeps nothing back from the other.
+fn hand_over(outbox: &mut Outbox, sink: &mut dyn Sink) -> Result<(), Failure> {
+    let mut takes_ticks = true;
+    loop {
+        let next = if takes_ticks {
+            outbox.hand_over()
+        } else {
+            outbox.hand_over_of_windows()
+        };
+        let Some((ticket, record)) = next else {
+            return Ok(());
+        };
+        let kind = record.kind;
+        if sink.send(ticket, record)? == Err(Full) {
+            outbox.give_back(ticket);
+            if !matches!(kind, Kind::Tick | Kind::LastTick) {
+                return Ok(());
+            }
+            takes_ticks = false;
+        } else if matches!(kind, Kind::Final(..)) {
+            Failpoint::Produce.pass();
+        }
     }
 }
 
@@ -313,20 +269,27 @@ impl Publisher for ServicePublisher {
         // The last try is not put off.
         self.hold_until_ms = 0;
         self.carry(Duration::ZERO)?;
-        self.carry_until(deadline_ms)?;
-        if self.keeper.is_some() {
+        let leave_ms = deadline_ms.saturating_sub(LEAVE_MS);
+        self.carry_until(leave_ms)?;
+        if self.is_saving() {
+            self.keeper.iter_mut().for_each(Keeper::hurry);
+        } else {
             // What the output has taken need not be sent again by the next run.
-            self.wait_for_keeper()?;
             let keeping = self.issuer.keeping();
             let trimmed = keeping.and_then(|keeping| keeping.trim(&mut self.outbox));
             self.write(trimmed)?;
-            self.carry_until(deadline_ms)?;
         }
+        self.take_leave(deadline_ms)?;
+        // The state is closed while the sink is.
+        self.keeper.iter_mut().for_each(Keeper::hurry);
         if let Some(mut sink) = self.sink.take() {
             sink.abandon();
             close_with_limit(Duration::from_millis(CLOSE_MS), move || drop(sink));
         }
-        Ok(())
+        match (&mut self.keeper, self.issuer.keeping()) {
+            (Some(keeper), Some(keeping)) => keeper.wait_for_last(keeping, &mut self.outbox),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -349,7 +312,7 @@ mod tests {
     use crate::io::clock::ManualClock;
     use crate::io::kafka_client::Connection;
     use crate::io::sink::Delivery;
-    use crate::limits::STANDBY_FINALS_KEPT;
+    use crate::limits::{STANDBY_FINALS_KEPT, UNPUBLISHED_FINALS_MAX};
     use parking_lot::Mutex;
 
     /// An output that takes `room` records at a time and answers when the test says so.
@@ -397,6 +360,8 @@ mod tests {
         sink: Scripted,
         clock: Arc<ManualClock>,
         unpublished: Unpublished,
+        /// Whether its next tick is the last one.
+        stops: bool,
     }
 
     impl World {
@@ -441,6 +406,7 @@ mod tests {
                 sink,
                 clock,
                 unpublished,
+                stops: false,
             }
         }
 
@@ -470,7 +436,10 @@ mod tests {
                 saved: None,
                 places: Arc::new([]),
                 partitions: Arc::new(["0".to_owned()]),
-                intake: Intake::default(),
+                intake: Intake {
+                    stopped: self.stops,
+                    ..Intake::default()
+                },
             };
             self.publisher.publish(report, answer).unwrap();
         }
@@ -534,6 +503,30 @@ mod tests {
         world.clock.advance_ms(50);
         world.publisher.finish(50).unwrap();
         assert!(world.unpublished.anything());
+    }
+
+    #[test]
+    fn the_last_tick_goes_out_behind_everything_else_however_little_of_it_is_taken() {
+        for room in [0, 1_000] {
+            let mut world = World::new(room);
+            world.stops = true;
+            world.minutes(0..3);
+            let before = world.sink.answer_all(&Ok(()));
+            assert!(!before.contains(&Kind::LastTick), "{before:?}");
+            // What was refused a moment ago is not waited for then.
+            world.minutes(3..5);
+            world.sink.answer_all(&Err("not now".to_owned()));
+            world.publisher.tend().unwrap();
+            world.publisher.sink = Some(Box::new(Scripted {
+                room: 1_000,
+                ..world.sink.clone()
+            }));
+            world.clock.advance_ms(50);
+            world.publisher.finish(50).unwrap();
+            let last = world.sink.answer_all(&Ok(()));
+            assert_eq!(last.last(), Some(&Kind::LastTick));
+            assert_eq!(finals(&last).len(), if room == 0 { 4 } else { 2 });
+        }
     }
 
     /// A rival that says where it is.

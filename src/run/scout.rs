@@ -24,7 +24,7 @@ pub(super) enum Unreached {
 }
 
 pub(super) struct Scout {
-    ask: Sender<()>,
+    ask: Sender<bool>,
     surveys: Receiver<Survey>,
     is_asked: bool,
     when_asked: WhenAsked,
@@ -64,9 +64,10 @@ impl Scout {
         })
     }
 
-    /// Asks for a survey, unless one is under way. `offsets` are the next ones to be read, by partition index.
-    pub(super) fn ask(&mut self, offsets: impl Iterator<Item = i64>, now_ms: u64) {
-        if !self.is_asked && self.ask.try_send(()).is_ok() {
+    /// Asks for a survey, unless one is under way; whether with the topics' ids even if it is not their turn. `offsets` are the
+    /// next ones to be read, by partition index.
+    pub(super) fn ask(&mut self, wants_ids: bool, offsets: impl Iterator<Item = i64>, now_ms: u64) {
+        if !self.is_asked && self.ask.try_send(wants_ids).is_ok() {
             self.is_asked = true;
             self.when_asked = WhenAsked {
                 offsets: offsets.collect(),
@@ -94,11 +95,11 @@ struct Errand {
 }
 
 impl Errand {
-    fn run(&mut self, asked: &Receiver<()>, report: &Sender<Survey>) {
-        while asked.recv().is_ok() {
+    fn run(&mut self, asked: &Receiver<bool>, report: &Sender<Survey>) {
+        while let Ok(wants_ids) = asked.recv() {
             let mut backoff_ms = BACKOFF_MIN_MS;
             loop {
-                let survey = self.survey();
+                let survey = self.survey(wants_ids);
                 let done = survey.is_ok();
                 let sent = if done {
                     report.send(survey).is_ok()
@@ -121,9 +122,10 @@ impl Errand {
         }
     }
 
-    fn survey(&mut self) -> Survey {
+    fn survey(&mut self, wants_ids: bool) -> Survey {
         let before = self.connection.answers();
-        let surveyed = self.prepare().and_then(|()| self.surveyor.survey());
+        let surveyed = self.prepare();
+        let surveyed = surveyed.and_then(|()| self.surveyor.survey(wants_ids));
         surveyed.map_err(|why| {
             if self.connection.answers() > before {
                 return Unreached::Away(why);

@@ -116,7 +116,9 @@ impl SetAside {
             return;
         }
         self.kept_bytes += payload.len();
-        self.kept.insert((partition, offset), payload.to_vec());
+        // A partition that was cut off or made anew has the same offsets again.
+        let before = self.kept.insert((partition, offset), payload.to_vec());
+        self.kept_bytes -= before.map_or(0, |before| before.len());
     }
 
     /// Takes note of what became of a frame that had to wait.

@@ -70,7 +70,7 @@ impl Teller {
 
     /// Puts up a tick, as it is published; other records are passed over.
     pub(super) fn note_record(&self, record: &Outgoing) {
-        let (Kind::Tick, Some(payload)) = (record.kind, &record.payload) else {
+        let (Kind::Tick | Kind::LastTick, Some(payload)) = (record.kind, &record.payload) else {
             return;
         };
         // Read as a reader of the topic does: what is told here is what is published.

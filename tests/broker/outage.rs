@@ -402,6 +402,43 @@ fn a_partition_that_was_cut_off_is_read_on_at_its_end() {
     stop(&mut service);
 }
 
+/// By the time that anybody looks, the partition is longer than it was: only the client has heard that the log is another one
+/// from where it was cut off.
+#[test]
+fn a_partition_that_was_cut_off_and_filled_again_is_read_on_where_it_was_cut() {
+    let Some(broker) = Broker::start("cut-off-filled") else {
+        return;
+    };
+    let job = Job::with_topic(broker.address(), "cut-filled", 1);
+    for (first, frames) in [(0, 50), (50, 30)] {
+        let batch: Vec<_> = (0..frames)
+            .map(|n| seen(0, first + n, NOON + first + n))
+            .collect();
+        job.send(&batch);
+    }
+    let options = ["--every", "200ms", "--on-gap", "continue"];
+    let mut service = Service::spawn(job.command(&options));
+    let mut ticks = job.ticks();
+    ticks.until("all frames", |tick| tick.reflected() == 80);
+    service.signal("STOP");
+    broker.stop();
+    broker.cut_off(&job.topic, 0, 50);
+    broker.restart();
+    let new: Vec<_> = (0..70).map(|n| seen(0, 200 + n, NOON + 100 + n)).collect();
+    job.send(&new);
+    service.signal("CONT");
+    let gap = service.stderr_line("frames are gone", SOON);
+    assert!(gap.contains("\"expected\":80,\"found\":50"), "{gap}");
+    let mut ticks = job.ticks();
+    let tick = ticks.until("the new frames, all of them once", |tick| {
+        tick.reflected() == 120
+    });
+    assert_eq!(tick.int("/frames/counted"), 150);
+    assert_eq!(tick.int("/users_last_day"), 150);
+    assert_eq!(tick.int("/source/lost/0"), 0);
+    stop(&mut service);
+}
+
 /// Its offsets alone would not tell: the frames before the one that was to be next would never be read.
 #[test]
 fn a_topic_made_anew_that_has_as_many_frames_again_is_told_by_its_id() {

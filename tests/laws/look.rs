@@ -8,12 +8,12 @@ use headcount::engine::clock::ClockRules;
 use headcount::engine::frame::{UserHash, Verdict};
 use headcount::engine::look::clerk::{Clerk, Counted, Looked, Unanswered};
 use headcount::engine::look::cover::{Cover, cover};
-use headcount::engine::look::{List, Select};
+use headcount::engine::look::{List, Look, Piece, Select};
 use headcount::engine::report::answer::UsersAnswer;
 use headcount::engine::shard::Shard;
-use headcount::engine::sketch::Precision;
 use headcount::engine::sketch::estimate::Tally;
 use headcount::engine::sketch::share::Share;
+use headcount::engine::sketch::{Precision, canonical};
 use jiff::tz::TimeZone;
 use std::collections::BTreeSet;
 
@@ -180,6 +180,128 @@ fn a_series_reflects_its_offsets_and_nothing_else_while_counting_goes_on() {
                 );
             }
         }
+    }
+}
+
+/// Sketches have left memory; while one is read, a frame more comes to its window, or time goes on and the window is forgotten.
+struct Shelving {
+    going_on: GoingOn,
+    late_frames: usize,
+    forgets: bool,
+}
+
+impl Counted for Shelving {
+    fn look(&mut self, select: Select) -> Result<Looked, Unanswered> {
+        let mut looked = self.going_on.counting.look(select)?;
+        for piece in looked.seen.iter_mut().flat_map(|seen| &mut seen.sketches) {
+            if self.going_on.dice.below(2) == 0 {
+                *piece = Piece::Shelved;
+            }
+        }
+        Ok(looked)
+    }
+
+    fn fetch(&mut self, id: WindowId) -> Result<Vec<u8>, String> {
+        let GoingOn {
+            counting,
+            frames,
+            dice,
+        } = &mut self.going_on;
+        if self.late_frames > 0 && dice.below(5) == 0 {
+            self.late_frames -= 1;
+            let offset = frames.len() as u64;
+            let start = id.start.max(i64::from(NOON)) as u32;
+            frames.push((1_000 + offset, start + dice.below(60) as u32));
+            counting.see(
+                offset as i64,
+                frames[offset as usize].0,
+                frames[offset as usize].1,
+            );
+        }
+        if std::mem::take(&mut self.forgets) {
+            let offset = frames.len();
+            frames.push((1, NOON + 14_400));
+            counting.see(offset as i64, 1, NOON + 14_400);
+            counting.tick();
+            return Err(format!("{id:?} was forgotten"));
+        }
+        let look = Look {
+            sketches: vec![id],
+            ..Look::default()
+        };
+        let seen = counting.shards[0].look(&look);
+        let mut bytes = Vec::new();
+        match &seen.sketches[0] {
+            Piece::Nobody => bytes = canonical::nobody(),
+            Piece::Open(share) => share.write_canonical(&mut bytes),
+            Piece::Packed(packed) => packed.write_canonical(&mut bytes),
+            Piece::Shelved => return Err("nothing is put away twice".to_owned()),
+        }
+        Ok(bytes)
+    }
+}
+
+/// What is read from where sketches are put away is as of the answer's offsets, or it is read again.
+#[test]
+fn what_has_left_memory_is_answered_as_of_the_offsets_although_it_changes_while_it_is_read() {
+    let calendar = Calendar::utc();
+    for seed in 0..12 {
+        // Minutes are forgotten after two hours, and so is the first one that is read.
+        let forgets = seed % 3 == 0;
+        let retention_s = [7_200, 1 << 40, 1 << 40, 1 << 40, 1 << 40, 1 << 40];
+        let mut counting = Counting::new(Precision::default(), 1, &calendar, retention_s);
+        let frames: Vec<_> = (0..3_600).map(|i| (i % 50, NOON + i as u32)).collect();
+        for (i, (user, ts)) in frames.iter().enumerate() {
+            counting.see(i as i64, *user, *ts);
+        }
+        let shelving = Shelving {
+            going_on: GoingOn {
+                counting,
+                frames,
+                dice: Dice::new(seed),
+            },
+            late_frames: 3,
+            forgets,
+        };
+        let mut clerk = Clerk::new(shelving, Precision::default(), calendar.clone());
+        let users = |frames: &[(u64, u32)], from: i64, to: i64| {
+            let seen = frames
+                .iter()
+                .filter(|(_, ts)| (from..to).contains(&i64::from(*ts)));
+            seen.map(|(user, _)| *user).collect::<BTreeSet<_>>().len() as u64
+        };
+        let whole = Bounds {
+            start: 0,
+            end: i64::MAX,
+        };
+        for period in [Period::Minute, Period::Hour, Period::Minute] {
+            let list = List {
+                period,
+                within: whole,
+                limit: 1_000,
+                newest: true,
+            };
+            let series = clerk.series(list).unwrap();
+            assert!(!series.windows.is_empty());
+            let offset = series.moment.offsets["0"] as usize;
+            let before = &clerk.counted().going_on.frames[..offset];
+            for row in &series.windows {
+                let [from, to] = [&row.start, &row.end].map(|time| second(&Some(time.clone())));
+                assert_eq!(row.users, users(before, from, to), "{row:?}");
+            }
+            let stretch = Bounds {
+                start: i64::from(NOON) + 120,
+                end: i64::from(NOON) + 3_000,
+            };
+            let answer = clerk.union(stretch).unwrap();
+            let offset = answer.moment.offsets["0"] as usize;
+            let before = &clerk.counted().going_on.frames[..offset];
+            let (first, last) = (second(&answer.from), second(&answer.to));
+            assert_eq!(answer.users, users(before, first, last), "{answer:?}");
+        }
+        let counted = clerk.counted();
+        assert!(!counted.forgets, "one was read");
+        assert!(forgets || counted.late_frames < 3, "seed {seed}");
     }
 }
 

@@ -213,7 +213,7 @@ impl Output {
         for (kind, text) in &self.written {
             compacted.insert(&text.0, &text.1);
             match kind {
-                Kind::Tick => {
+                Kind::Tick | Kind::LastTick => {
                     assert!(last_tick <= Some(tick_of(&text.1)), "ticks are in order");
                     last_tick = Some(tick_of(&text.1));
                 }

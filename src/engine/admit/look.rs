@@ -64,6 +64,7 @@ impl Admission {
                 let listed = known.windows.iter().map(|w| w.id);
                 known.look.sketches = listed.filter(|id| wanted.contains(id)).collect();
             }
+            Select::Listed(ids) => self.catalog.name(ids, completeness, &mut known),
             Select::Sketches(ids) => {
                 self.catalog.name(ids, completeness, &mut known);
                 known.look.sketches = known.windows.iter().map(|w| w.id).collect();

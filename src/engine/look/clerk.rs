@@ -1,6 +1,6 @@
 //! Answers questions: selects with the help of the admission, and does the counting out that is not the shards' work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use super::{List, Listed, Piece, Seen, Select};
@@ -15,7 +15,7 @@ use crate::engine::sketch::estimate::{Tally, Users};
 use crate::engine::sketch::packed::Packer;
 use crate::engine::sketch::share::Share;
 use crate::engine::sketch::{Precision, canonical};
-use crate::limits::{LOOK_SKETCHES, SERIES_KNOWN_MAX, SERIES_LOOKS_MAX};
+use crate::limits::{LOOK_SKETCHES, LOOKS_MAX, SERIES_KNOWN_MAX};
 
 /// Why there is no answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,6 +42,29 @@ pub struct Looked {
     /// What the shards had to say, by their pages.
     pub seen: Vec<Seen>,
 }
+
+impl Looked {
+    /// The windows whose sketches have left memory, at least in part.
+    fn shelved(&self) -> Vec<Listed> {
+        let ids = self.known.look.sketches.iter().enumerate();
+        let is_shelved = |i: usize| {
+            let pieces = self.seen.iter().filter_map(|seen| seen.sketches.get(i));
+            pieces.into_iter().any(|p| matches!(p, Piece::Shelved))
+        };
+        let shelved: BTreeSet<_> = ids
+            .filter(|(i, _)| is_shelved(*i))
+            .map(|(_, id)| *id)
+            .collect();
+        let windows = self.known.windows.iter();
+        windows
+            .filter(|w| shelved.contains(&w.id))
+            .copied()
+            .collect()
+    }
+}
+
+/// Windows that were counted out: each with the frames that it had then, and its users.
+type CountedOut = Vec<(WindowId, (u64, Users))>;
 
 /// Whoever can be asked: a service through its channels, or a state at rest.
 pub trait Counted {
@@ -113,13 +136,47 @@ impl<C: Counted> Clerk<C> {
         Ok(answers.collect())
     }
 
+    /// Looks, and makes something of what it found. A sketch that has left memory is read later than the look: where its window
+    /// got a frame meanwhile, or was forgotten, all is done again.
+    fn look_and<T>(
+        &mut self,
+        select: &Select,
+        mut work: impl FnMut(&mut Self, Looked) -> Result<T, Unanswered>,
+    ) -> Result<T, Unanswered> {
+        for _ in 0..LOOKS_MAX {
+            let looked = self.counted.look(select.clone())?;
+            let shelved = looked.shelved();
+            let outcome = work(self, looked);
+            if self.are_as_they_were(&shelved)? {
+                return outcome;
+            }
+        }
+        Err(Unanswered::Late)
+    }
+
+    fn are_as_they_were(&mut self, windows: &[Listed]) -> Result<bool, Unanswered> {
+        if windows.is_empty() {
+            return Ok(true);
+        }
+        let ids = windows.iter().map(|w| w.id).collect();
+        let now = self.counted.look(Select::Listed(ids))?.known.windows;
+        let frames: BTreeMap<_, _> = now.iter().map(|w| (w.id, w.frames)).collect();
+        Ok(windows.iter().all(|w| frames.get(&w.id) == Some(&w.frames)))
+    }
+
     /// Users of the calendar windows that cover a stretch.
     ///
     /// # Errors
     ///
     /// When there is no answer.
     pub fn union(&mut self, stretch: Bounds) -> Result<UsersAnswer, Unanswered> {
-        let Looked { known, names, seen } = self.counted.look(Select::Cover(stretch))?;
+        self.look_and(&Select::Cover(stretch), |clerk, looked| {
+            clerk.unite_all(stretch, looked)
+        })
+    }
+
+    fn unite_all(&mut self, stretch: Bounds, looked: Looked) -> Result<UsersAnswer, Unanswered> {
+        let Looked { known, names, seen } = looked;
         if known.is_too_long {
             return Err(Unanswered::TooLong);
         }
@@ -174,9 +231,8 @@ impl<C: Counted> Clerk<C> {
         }
         // The sketches that are wanted come with the list: what is counted between two looks is in no answer.
         let mut wanted = Vec::new();
-        for _ in 0..SERIES_LOOKS_MAX {
-            let looked = self.counted.look(Select::List(list, wanted.clone()))?;
-            let (known, names) = self.count_out(looked)?;
+        for _ in 0..LOOKS_MAX {
+            let (known, names) = self.count_out(&Select::List(list, wanted.clone()))?;
             let unknown = known.windows.iter().filter(|w| self.users_of(w).is_none());
             let unknown: Vec<_> = unknown.map(|w| w.id).collect();
             if unknown.is_empty() {
@@ -186,8 +242,7 @@ impl<C: Counted> Clerk<C> {
             if wanted.len() > LOOK_SKETCHES {
                 // Most of them do not change any more, and are known then.
                 for ids in std::mem::take(&mut wanted).chunks(LOOK_SKETCHES) {
-                    let looked = self.counted.look(Select::Sketches(ids.to_vec()))?;
-                    self.count_out(looked)?;
+                    self.count_out(&Select::Sketches(ids.to_vec()))?;
                 }
             }
         }
@@ -211,9 +266,18 @@ impl<C: Counted> Clerk<C> {
         }
     }
 
-    /// Counts out the sketches that were handed out, and remembers their users; returns what came with them.
-    fn count_out(&mut self, looked: Looked) -> Result<(Known, Arc<[String]>), Unanswered> {
-        let Looked { known, names, seen } = looked;
+    /// Counts out the sketches that are handed out, and remembers their users; returns what came with them.
+    fn count_out(&mut self, select: &Select) -> Result<(Known, Arc<[String]>), Unanswered> {
+        let (known, names, counted) = self.look_and(select, |clerk, looked| {
+            let Looked { known, names, seen } = looked;
+            let counted = clerk.tally_each(&known, seen)?;
+            Ok((known, names, counted))
+        })?;
+        self.known.extend(counted);
+        Ok((known, names))
+    }
+
+    fn tally_each(&mut self, known: &Known, seen: Vec<Seen>) -> Result<CountedOut, Unanswered> {
         let mut tallies = vec![Tally::default(); known.look.sketches.len()];
         for Seen {
             pages, sketches, ..
@@ -227,13 +291,11 @@ impl<C: Counted> Clerk<C> {
             }
         }
         let users: BTreeMap<_, _> = known.look.sketches.iter().zip(tallies).collect();
-        for window in &known.windows {
-            if let Some(tally) = users.get(&window.id) {
-                let counted = (window.frames, tally.users(self.precision));
-                self.known.insert(window.id, counted);
-            }
-        }
-        Ok((known, names))
+        let counted = known.windows.iter().filter_map(|window| {
+            let users = users.get(&window.id)?.users(self.precision);
+            Some((window.id, (window.frames, users)))
+        });
+        Ok(counted.collect())
     }
 
     /// Adds the union of a shard's parts of some sketches to a tally.

@@ -28,6 +28,8 @@ pub enum Select {
     List(List, Vec<WindowId>),
     /// The sketches of these windows, at most [`crate::limits::LOOK_WINDOWS_MAX`].
     Sketches(Vec<WindowId>),
+    /// What the admission knows of these windows, without their sketches.
+    Listed(Vec<WindowId>),
 }
 
 /// Which windows of a period.

@@ -131,7 +131,7 @@ impl Issuer {
                 stats.take_leave();
             }
             let (key, payload) = (self.job.clone(), Some(text_of(stats)?));
-            let kind = Kind::Tick;
+            let kind = if is_last { Kind::LastTick } else { Kind::Tick };
             put(outbox, Outgoing { kind, key, payload });
         }
         Ok(commit)

@@ -4,7 +4,9 @@
 //! those of one window one after the other. 2. Of
 //! ticks only the newest waits, and one at a time is under way. 3. Of each window only the newest provisional waits,
 //! and none once its final is here. 4. Where there is a state, a final goes out only once it is saved. 5. The deletion of a
-//! window's records goes out behind all of them: overtaken by one, it would leave it in a compacted topic for good.
+//! window's records goes out behind all of them: overtaken by one, it would leave it in a compacted topic for good. 6. The
+//! last tick of an instance waits until it takes its leave, and nothing goes out behind it: whoever hears it takes the right
+//! to publish.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
@@ -32,6 +34,8 @@ pub struct Outgoing {
 pub enum Kind {
     /// A tick: replaced by the next one.
     Tick,
+    /// The last tick of an instance that stops: with it, another one may take the right to publish away from it.
+    LastTick,
     /// A provisional window: replaced by its next one, or its final.
     Provisional(WindowId),
     /// A final or revised window, with its `seq`.
@@ -61,6 +65,8 @@ pub struct Outbox {
     next_ticket: Ticket,
     coalesced: Coalesced,
     held: Option<Held>,
+    /// Whether the last tick may go out.
+    leaves: bool,
 }
 
 /// Where finals are saved before they go out: how far that has come.
@@ -137,7 +143,9 @@ impl Outbox {
     /// Takes a record in.
     pub fn put(&mut self, record: Outgoing) {
         match record.kind {
-            Kind::Tick => self.coalesced.ticks += u64::from(self.tick.replace(record).is_some()),
+            Kind::Tick | Kind::LastTick => {
+                self.coalesced.ticks += u64::from(self.tick.replace(record).is_some());
+            }
             Kind::Provisional(id) => {
                 let replaced = self.provisionals.insert(id, record).is_some();
                 let dropped = self.provisionals.len() > UNPUBLISHED_PROVISIONALS_MAX
@@ -162,24 +170,58 @@ impl Outbox {
     /// The next record to hand over, if there is one and the output may take more. It counts as under way until
     /// [`Self::acknowledge`] or [`Self::give_back`] names its ticket.
     pub fn hand_over(&mut self) -> Option<(Ticket, &Outgoing)> {
-        if self.in_flight.len() >= IN_FLIGHT_RECORDS_MAX {
+        let record = match self.next_tick() {
+            Some(tick) => tick,
+            None => self.next_of_windows()?,
+        };
+        Some(self.send_off(record))
+    }
+
+    /// As [`Self::hand_over`], for an output that takes no tick for now: records of windows do not wait for that.
+    pub fn hand_over_of_windows(&mut self) -> Option<(Ticket, &Outgoing)> {
+        let record = self.next_of_windows()?;
+        Some(self.send_off(record))
+    }
+
+    fn next_tick(&mut self) -> Option<Outgoing> {
+        let Self { tick, leaves, .. } = self;
+        let is_shut = !*leaves && self.in_flight.len() >= IN_FLIGHT_RECORDS_MAX;
+        if self.tick_in_flight || is_shut {
             return None;
         }
-        let record = if let Some(tick) = self.tick.take_if(|_| !self.tick_in_flight) {
-            self.tick_in_flight = true;
-            tick
-        } else if let Some(last) = self.next_final() {
-            last
-        } else if let Some(forgotten) = self.next_forgotten() {
-            self.forgotten_in_flight += 1;
-            forgotten
-        } else {
-            self.provisionals.pop_first()?.1
-        };
+        tick.take_if(|tick| tick.kind == Kind::Tick || *leaves)
+    }
+
+    /// From now on the last tick may go out, and nothing else does.
+    pub fn take_leave(&mut self) {
+        self.leaves = true;
+    }
+
+    /// Whether a tick waits or is under way.
+    #[must_use]
+    pub fn has_tick(&self) -> bool {
+        self.tick.is_some() || self.tick_in_flight
+    }
+
+    fn next_of_windows(&mut self) -> Option<Outgoing> {
+        if self.leaves || self.in_flight.len() >= IN_FLIGHT_RECORDS_MAX {
+            return None;
+        }
+        if let Some(last) = self.next_final() {
+            return Some(last);
+        }
+        if let Some(forgotten) = self.next_forgotten() {
+            return Some(forgotten);
+        }
+        self.provisionals.pop_first().map(|(_, record)| record)
+    }
+
+    fn send_off(&mut self, record: Outgoing) -> (Ticket, &Outgoing) {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         match record.kind {
-            Kind::Tick | Kind::Forgotten(_) => {}
+            Kind::Tick | Kind::LastTick => self.tick_in_flight = true,
+            Kind::Forgotten(_) => self.forgotten_in_flight += 1,
             Kind::Provisional(id) => {
                 let (count, newest) = self.provisionals_in_flight.entry(id).or_default();
                 (*count, *newest) = (*count + 1, ticket);
@@ -190,7 +232,7 @@ impl Outbox {
                 }
             }
         }
-        Some((ticket, self.in_flight.entry(ticket).or_insert(record)))
+        (ticket, self.in_flight.entry(ticket).or_insert(record))
     }
 
     fn next_final(&mut self) -> Option<Outgoing> {
@@ -247,7 +289,7 @@ impl Outbox {
             return;
         };
         match record.kind {
-            Kind::Tick if self.tick.is_some() => self.coalesced.ticks += 1,
+            Kind::Tick | Kind::LastTick if self.tick.is_some() => self.coalesced.ticks += 1,
             Kind::Provisional(_) if is_superseded => self.coalesced.provisionals += 1,
             _ => self.put(record),
         }
@@ -273,7 +315,7 @@ impl Outbox {
     fn land(&mut self, ticket: Ticket) -> Option<Outgoing> {
         let record = self.in_flight.remove(&ticket)?;
         match record.kind {
-            Kind::Tick => self.tick_in_flight = false,
+            Kind::Tick | Kind::LastTick => self.tick_in_flight = false,
             Kind::Forgotten(_) => self.forgotten_in_flight -= 1,
             Kind::Final(id, _) => {
                 self.finals_in_flight.remove(&id);
@@ -299,10 +341,11 @@ impl Outbox {
             + self.forgotten_in_flight
     }
 
-    /// Whether everything is acknowledged.
+    /// Whether everything is acknowledged that may go out.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.tick.is_none()
+        let may_go = |tick: &Outgoing| tick.kind == Kind::Tick || self.leaves;
+        !self.tick.as_ref().is_some_and(may_go)
             && self.provisionals.is_empty()
             && self.finals.is_empty()
             && self.in_flight.is_empty()
@@ -345,207 +388,4 @@ impl Outbox {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::calendar::Period;
-
-    fn id(start: i64) -> WindowId {
-        WindowId {
-            period: Period::Minute,
-            start,
-        }
-    }
-
-    fn record(kind: Kind, text: &str) -> Outgoing {
-        Outgoing {
-            kind,
-            key: String::new(),
-            payload: Some(text.into()),
-        }
-    }
-
-    fn drain(outbox: &mut Outbox) -> Vec<(Ticket, String)> {
-        let mut out = Vec::new();
-        while let Some((ticket, record)) = outbox.hand_over() {
-            out.push((
-                ticket,
-                String::from_utf8(record.payload.clone().unwrap()).unwrap(),
-            ));
-        }
-        out
-    }
-
-    #[test]
-    fn only_the_newest_tick_waits_and_one_is_under_way() {
-        let mut outbox = Outbox::default();
-        outbox.put(record(Kind::Tick, "1"));
-        assert_eq!(drain(&mut outbox), [(0, "1".to_owned())]);
-        outbox.put(record(Kind::Tick, "2"));
-        outbox.put(record(Kind::Tick, "3"));
-        assert_eq!(drain(&mut outbox), []);
-        outbox.acknowledge(0);
-        assert_eq!(drain(&mut outbox), [(1, "3".to_owned())]);
-        outbox.acknowledge(1);
-        assert!(outbox.is_empty());
-        assert_eq!(
-            outbox.coalesced(),
-            Coalesced {
-                ticks: 1,
-                provisionals: 0
-            }
-        );
-    }
-
-    #[test]
-    fn a_failed_final_goes_out_again_in_its_place() {
-        let mut outbox = Outbox::default();
-        for seq in 1..=3 {
-            outbox.put(record(Kind::Final(id(seq as i64), seq), &seq.to_string()));
-        }
-        let sent: Vec<_> = (0..2).map(|_| outbox.hand_over().unwrap().0).collect();
-        assert_eq!(outbox.unpublished_finals(), 3);
-        outbox.give_back(sent[1]);
-        outbox.give_back(sent[0]);
-        let texts: Vec<_> = drain(&mut outbox)
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect();
-        assert_eq!(texts, ["1", "2", "3"]);
-        assert!(!outbox.is_empty());
-        for ticket in 2..5 {
-            outbox.acknowledge(ticket);
-        }
-        assert!(outbox.is_empty());
-        assert_eq!(outbox.unpublished_finals(), 0);
-    }
-
-    #[test]
-    fn a_final_goes_out_once_it_is_saved_and_is_trimmed_once_it_is_taken() {
-        let mut outbox = Outbox::saved(vec![SavedRecord {
-            seq: 7,
-            id: id(0),
-            key: "k".to_owned(),
-            payload: b"7".to_vec(),
-        }]);
-        outbox.put(record(Kind::Final(id(60), 8), "8"));
-        outbox.put(record(Kind::Provisional(id(120)), "p"));
-        assert_eq!(outbox.unsaved_finals(), 1);
-        let out = drain(&mut outbox);
-        assert_eq!(out, [(0, "7".to_owned()), (1, "p".to_owned())]);
-        let (given, acknowledged) = outbox.give_unsaved();
-        assert_eq!(given.iter().map(|r| r.seq).collect::<Vec<_>>(), [8]);
-        assert!(acknowledged.is_empty());
-        outbox.put(record(Kind::Final(id(180), 9), "9"));
-        assert_eq!(drain(&mut outbox), []);
-        outbox.note_saved();
-        // What came after the save was begun waits for the next one.
-        assert_eq!(drain(&mut outbox), [(2, "8".to_owned())]);
-        outbox.give_back(2);
-        outbox.acknowledge(0);
-        let (given, acknowledged) = outbox.give_unsaved();
-        assert_eq!(given.iter().map(|r| r.seq).collect::<Vec<_>>(), [9]);
-        assert_eq!(acknowledged, [7]);
-        outbox.note_saved();
-        let texts = drain(&mut outbox).into_iter().map(|(_, text)| text);
-        assert_eq!(texts.collect::<Vec<_>>(), ["8", "9"]);
-        assert_eq!(outbox.unsaved_finals(), 0);
-    }
-
-    #[test]
-    fn provisionals_are_coalesced_and_give_way_to_finals() {
-        let mut outbox = Outbox::default();
-        outbox.put(record(Kind::Provisional(id(0)), "a"));
-        outbox.put(record(Kind::Provisional(id(0)), "b"));
-        outbox.put(record(Kind::Provisional(id(60)), "c"));
-        outbox.put(record(Kind::Final(id(60), 1), "d"));
-        let texts: Vec<_> = drain(&mut outbox)
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect();
-        assert_eq!(texts, ["d", "b"]);
-        assert_eq!(outbox.coalesced().provisionals, 2);
-        // A provisional that failed stays away when something newer waits.
-        outbox.put(record(Kind::Provisional(id(0)), "e"));
-        outbox.give_back(1);
-        let texts: Vec<_> = drain(&mut outbox)
-            .into_iter()
-            .map(|(_, text)| text)
-            .collect();
-        assert_eq!(texts, ["e"]);
-    }
-
-    #[test]
-    fn a_dead_output_holds_no_more_than_the_bounds() {
-        let mut outbox = Outbox::default();
-        for i in 0..3 * UNPUBLISHED_PROVISIONALS_MAX as i64 {
-            outbox.put(record(Kind::Provisional(id(i)), "p"));
-            outbox.put(record(Kind::Tick, "t"));
-            drain(&mut outbox);
-        }
-        assert_eq!(outbox.in_flight.len(), IN_FLIGHT_RECORDS_MAX);
-        assert_eq!(outbox.provisionals.len(), UNPUBLISHED_PROVISIONALS_MAX);
-        assert!(outbox.coalesced().provisionals > 0 && outbox.coalesced().ticks > 0);
-    }
-
-    #[test]
-    fn a_deletion_goes_out_behind_the_records_that_it_deletes() {
-        let texts = |outbox: &mut Outbox| {
-            let drained = drain(outbox).into_iter();
-            drained.unzip::<_, _, Vec<_>, Vec<_>>()
-        };
-        let mut outbox = Outbox::saved(Vec::new());
-        outbox.put(record(Kind::Final(id(0), 1), "final"));
-        outbox.put(record(Kind::Forgotten(id(0)), "deletion"));
-        // Not saved, then under way, then given back.
-        assert_eq!(drain(&mut outbox), []);
-        outbox.give_unsaved();
-        outbox.note_saved();
-        let (tickets, first) = texts(&mut outbox);
-        assert_eq!(first, ["final"]);
-        outbox.give_back(tickets[0]);
-        let (tickets, again) = texts(&mut outbox);
-        assert_eq!(again, ["final"]);
-        outbox.acknowledge(tickets[0]);
-        assert_eq!(texts(&mut outbox).1, ["deletion"]);
-        assert_eq!(outbox.unpublished_finals(), 1);
-
-        // The last word on an incomplete window is a provisional.
-        let mut outbox = Outbox::default();
-        outbox.put(record(Kind::Provisional(id(0)), "under way"));
-        let (tickets, _) = texts(&mut outbox);
-        outbox.put(record(Kind::Provisional(id(0)), "waiting"));
-        outbox.put(record(Kind::Forgotten(id(0)), "deletion"));
-        assert_eq!(drain(&mut outbox), []);
-        outbox.give_back(tickets[0]);
-        assert_eq!(texts(&mut outbox).1, ["deletion"]);
-    }
-
-    #[test]
-    fn what_another_instance_has_come_to_is_not_kept_for_ever() {
-        let minutes = STANDBY_FINALS_KEPT as i64 + 1_000;
-        let mut outbox = Outbox::saved(Vec::new());
-        for minute in 0..minutes {
-            let kind = Kind::Final(id(60 * minute), minute as u64 + 1);
-            outbox.put(record(kind, "final"));
-            for _ in 0..4 {
-                let kind = Kind::Forgotten(id(60 * (minute - 100_000)));
-                outbox.put(record(kind, "deletion"));
-            }
-        }
-        // Nothing is saved yet.
-        assert_eq!(outbox.leave_to_another(60 * minutes), 0);
-        assert_eq!(outbox.finals.len() as i64, minutes);
-        assert_eq!(outbox.give_unsaved().0.len() as i64, minutes);
-        outbox.note_saved();
-        // It is not as far as this instance.
-        assert_eq!(outbox.leave_to_another(60 * (minutes - 300)), 300);
-        assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT + 300);
-        assert_eq!(outbox.leave_to_another(60 * minutes), 0);
-        assert_eq!(outbox.finals.len(), STANDBY_FINALS_KEPT);
-        assert_eq!(outbox.forgotten.len(), STANDBY_DELETIONS_KEPT);
-        // The state forgets them, the oldest first.
-        let taken: Vec<_> = (1..=1_000).collect();
-        assert_eq!(outbox.give_unsaved(), (Vec::new(), taken));
-        assert_eq!(outbox.finals[0].0, 1_001);
-    }
-}
+mod tests;

@@ -103,7 +103,7 @@ impl Sink for KafkaSink {
 
     fn send(&mut self, ticket: Ticket, record: &Outgoing) -> Result<Result<(), Full>, Failure> {
         let lane = match record.kind {
-            Kind::Tick => &mut self.stats,
+            Kind::Tick | Kind::LastTick => &mut self.stats,
             Kind::Provisional(_) | Kind::Final(..) | Kind::Forgotten(_) => &mut self.windows,
         };
         lane.send(ticket, record)

@@ -91,6 +91,8 @@ pub(super) struct Keeper {
     to_write: Option<Sender<Commit>>,
     written: Receiver<Result<(), StoreError>>,
     saves: Saves,
+    /// Whether the writing thread was waited for in vain.
+    is_given_up: bool,
 }
 
 impl Keeper {
@@ -138,6 +140,7 @@ impl Keeper {
             to_write: Some(to_write),
             written,
             saves,
+            is_given_up: false,
         })
     }
 
@@ -152,6 +155,8 @@ impl Keeper {
         match self.written.try_recv() {
             Ok(result) => self.note(result, keeping, outbox)?,
             Err(TryRecvError::Empty) => {}
+            // It may, once nothing more is to be written.
+            Err(TryRecvError::Disconnected) if self.to_write.is_none() => {}
             Err(TryRecvError::Disconnected) => return Err(ended()),
         }
         let unsaved = outbox.unsaved_finals();
@@ -175,6 +180,32 @@ impl Keeper {
         Ok(())
     }
 
+    /// No other checkpoint follows: the one under way is tried once more at the most, and the store is closed then.
+    pub(super) fn hurry(&mut self) {
+        self.to_write = None;
+    }
+
+    /// Waits for the last checkpoint, if it is still under way.
+    pub(super) fn wait_for_last(
+        &mut self,
+        keeping: &mut Keeping,
+        outbox: &mut Outbox,
+    ) -> Result<(), Failure> {
+        if !keeping.is_under_way() {
+            return Ok(());
+        }
+        let limit = Duration::from_millis(STATE_CLOSE_MS);
+        match self.written.recv_timeout(limit) {
+            Ok(result) => self.note(result, keeping, outbox),
+            Err(_) => {
+                self.is_given_up = true;
+                let why = "the last checkpoint was not written in time; the state is as of the one before it, and the \
+                           next run goes on from there";
+                Err(Failure::State(why.to_owned()))
+            }
+        }
+    }
+
     fn note(
         &self,
         result: Result<(), StoreError>,
@@ -194,7 +225,7 @@ impl Drop for Keeper {
         self.to_write = None;
         let limit = Duration::from_millis(STATE_CLOSE_MS);
         // At most one answer is still to come.
-        while self.written.recv_timeout(limit).is_ok() {}
+        while !self.is_given_up && self.written.recv_timeout(limit).is_ok() {}
     }
 }
 

@@ -5,7 +5,7 @@ use super::super::scout::{Unreached, WhenAsked};
 use super::super::skew::Standing;
 use super::Run;
 use crate::error::Failure;
-use crate::io::source::kafka::Surveyed;
+use crate::io::source::kafka::{LostPlace, Surveyed};
 use crate::limits::{NAMELESS_MAX_MS, STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
 use crate::observe::happenings::{Gap, ReachedAgain, Reading};
 
@@ -29,7 +29,8 @@ impl Run<'_> {
             let admission = &self.driver.admission;
             let indices = 0..self.driver.partitions().len();
             let offsets = indices.map(|i| admission.next_offset(i));
-            self.scout.ask(offsets, now_ms);
+            let wants_ids = self.source.has_lost_place();
+            self.scout.ask(wants_ids, offsets, now_ms);
         }
         match self.scout.take() {
             None => Ok(()),
@@ -132,8 +133,11 @@ impl Run<'_> {
             .partition(|p| self.source.index(p.topic, p.partition).is_none());
         for surveyed in known {
             let index = self.source.index(surveyed.topic, surveyed.partition);
-            let lost = index.is_some_and(|index| self.source.take_lost_place(index));
+            let lost = index.and_then(|index| self.source.take_lost_place(index));
             self.go_on(surveyed, offsets_when_asked, lost)?;
+        }
+        if !std::mem::take(&mut self.is_one_nameless) {
+            self.nameless_since_ms = None;
         }
         // Those that a state knows are not new, and what it does not know appeared since.
         let is_first = self.driver.partitions().is_empty();
@@ -229,7 +233,7 @@ impl Run<'_> {
         &mut self,
         surveyed: &Surveyed,
         offsets_when_asked: &[i64],
-        lost_place: bool,
+        lost_place: Option<LostPlace>,
     ) -> Result<(), Failure> {
         let Some(index) = self.source.index(surveyed.topic, surveyed.partition) else {
             return Ok(());
@@ -237,26 +241,29 @@ impl Run<'_> {
         let expected = self.driver.admission.next_offset(index);
         let known = self.driver.admission.origin(index);
         let then = offsets_when_asked.get(index).copied();
-        let damage = Damage::of(surveyed, expected, then, known);
+        let parted_at = lost_place.and_then(|lost| lost.parted_at);
+        let damage = Damage::of(surveyed, expected, then, known, parted_at);
         if let Some(id) = surveyed.topic_id.filter(|_| known.is_none()) {
             self.driver.admission.set_origin(index, id);
         }
         let Some(damage) = damage else {
             return match lost_place {
-                true => self.source.go_on_at(index, expected),
-                false => Ok(()),
+                Some(_) => self.source.go_on_at(index, expected),
+                None => Ok(()),
             };
         };
         let is_nameless = known.is_some() && surveyed.topic_id.is_none();
-        if damage == Damage::MadeAnew && is_nameless {
-            // Taken for made anew, one that was cut off would be counted again: a later survey may know.
+        if damage != Damage::Behind && is_nameless {
+            // Taken for made anew, one that was cut off would be counted again, and the other way round nothing of it: a
+            // later survey may know.
             let now_ms = self.clock.monotonic_ms();
             let since_ms = *self.nameless_since_ms.get_or_insert(now_ms);
             if now_ms - since_ms < NAMELESS_MAX_MS {
+                self.is_one_nameless = true;
+                self.source.keep_lost_place(lost_place);
                 return Ok(());
             }
         }
-        self.nameless_since_ms = None;
         let name = format!(
             "{}/{}",
             self.config.topics[surveyed.topic], surveyed.partition
@@ -292,33 +299,43 @@ enum Damage {
     /// Its topic was deleted and made again.
     MadeAnew,
     /// The end was cut off, and frames that were counted with it: a replica that did not have them became leader.
-    CutOff,
+    CutOff {
+        /// Where it ended then. There may be other frames behind it by now.
+        at: i64,
+    },
 }
 
 impl Damage {
     /// `then` is where reading stood when the survey was asked for: what was read since may well lie behind its high watermark.
-    /// `known` is the topic's id as of the last time; brokers before Kafka 2.8 have none.
+    /// `known` is the topic's id as of the last time; brokers before Kafka 2.8 have none. From `parted_at` on the log is
+    /// another one, if somebody has said so.
     fn of(
         surveyed: &Surveyed,
         expected: i64,
         then: Option<i64>,
         known: Option<u128>,
+        parted_at: Option<i64>,
     ) -> Option<Self> {
         let is_beyond_end = then.is_some_and(|then| then > surveyed.high);
         let ids = known.zip(surveyed.topic_id);
-        match ids.map(|(known, found)| known == found) {
-            Some(false) => Some(Self::MadeAnew),
-            Some(true) if is_beyond_end => Some(Self::CutOff),
+        let parted_at = parted_at.filter(|at| *at < expected);
+        match (ids.map(|(known, found)| known == found), parted_at) {
+            (Some(false), _) => Some(Self::MadeAnew),
+            _ if expected < surveyed.low => Some(Self::Behind),
+            (_, Some(at)) => Some(Self::CutOff {
+                at: at.max(surveyed.low),
+            }),
+            (Some(true), None) if is_beyond_end => Some(Self::CutOff { at: surveyed.high }),
             // Far likelier than the other, where nobody can tell.
-            None if is_beyond_end => Some(Self::MadeAnew),
-            _ => (expected < surveyed.low).then_some(Self::Behind),
+            (None, None) if is_beyond_end => Some(Self::MadeAnew),
+            _ => None,
         }
     }
 
     fn goes_on_at(self, surveyed: &Surveyed) -> i64 {
         match self {
             Self::Behind | Self::MadeAnew => surveyed.low,
-            Self::CutOff => surveyed.high,
+            Self::CutOff { at } => at,
         }
     }
 
@@ -326,21 +343,25 @@ impl Damage {
         match self {
             Self::Behind => "has lost frames before they were read",
             Self::MadeAnew => "was made anew",
-            Self::CutOff => "was cut off at its end, by an election of a leader that lacks frames",
+            Self::CutOff { .. } => {
+                "was cut off at its end, by an election of a leader that lacks frames"
+            }
         }
     }
 
     fn found(self) -> &'static str {
         match self {
             Self::Behind | Self::MadeAnew => "begins",
-            Self::CutOff => "ends",
+            Self::CutOff { .. } => "ends",
         }
     }
 
     fn remedy(self) -> &'static str {
         match self {
             Self::Behind | Self::MadeAnew => "goes on without them",
-            Self::CutOff => "goes on there, with what was counted of the frames that are gone",
+            Self::CutOff { .. } => {
+                "goes on there, with what was counted of the frames that are gone"
+            }
         }
     }
 }
@@ -368,7 +389,7 @@ mod tests {
             // Read on since it was asked for.
             (60, 50, 0, 50, same, None),
             (50, 50, 51, 90, same, Some((Damage::Behind, 51))),
-            (50, 50, 0, 49, same, Some((Damage::CutOff, 49))),
+            (50, 50, 0, 49, same, Some((Damage::CutOff { at: 49 }, 49))),
             (50, 50, 0, 49, other, Some((Damage::MadeAnew, 0))),
             (50, 50, 0, 49, None, Some((Damage::MadeAnew, 0))),
             (50, 50, 0, 90, other, Some((Damage::MadeAnew, 0))),
@@ -376,9 +397,26 @@ mod tests {
         ];
         for (expected, then, low, high, id, damage) in cases {
             let surveyed = surveyed(low, high, id);
-            let found = Damage::of(&surveyed, expected, Some(then), same);
+            let found = Damage::of(&surveyed, expected, Some(then), same, None);
             let found = found.map(|damage| (damage, damage.goes_on_at(&surveyed)));
             assert_eq!(found, damage, "{expected} {then} {low} {high} {id:?}");
+        }
+        // The next offset, low, high, the id found, where the log parted; 7 was known.
+        let cases = [
+            (50, 0, 90, same, 40, Some((Damage::CutOff { at: 40 }, 40))),
+            (50, 0, 45, same, 40, Some((Damage::CutOff { at: 40 }, 40))),
+            (50, 45, 90, same, 40, Some((Damage::CutOff { at: 45 }, 45))),
+            (50, 0, 90, None, 40, Some((Damage::CutOff { at: 40 }, 40))),
+            // Nothing that was counted is gone.
+            (50, 0, 90, same, 50, None),
+            (50, 0, 90, other, 40, Some((Damage::MadeAnew, 0))),
+            (50, 51, 90, same, 40, Some((Damage::Behind, 51))),
+        ];
+        for (expected, low, high, id, at, damage) in cases {
+            let surveyed = surveyed(low, high, id);
+            let found = Damage::of(&surveyed, expected, Some(expected), same, Some(at));
+            let found = found.map(|damage| (damage, damage.goes_on_at(&surveyed)));
+            assert_eq!(found, damage, "{expected} {low} {high} {id:?} {at}");
         }
     }
 }

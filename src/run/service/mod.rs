@@ -16,10 +16,10 @@ use self::state::Saving;
 use super::consuming::Consuming;
 use super::driver::Driver;
 use super::pipeline::Broken;
-use super::publish::Unpublished;
 use super::quiet::Quiet;
 use super::scout::Scout;
 use super::skew::{Skew, Standing};
+use super::unpublished::Unpublished;
 use super::{Stop, close_with_limit};
 use crate::config::RunConfig;
 use crate::engine::catalog::Ask;
@@ -101,6 +101,7 @@ pub fn run(
         is_unreachable: false,
         is_refused: false,
         nameless_since_ms: None,
+        is_one_nameless: false,
         is_behind: false,
         aside_full_since_ms: None,
         told_aside: false,
@@ -164,8 +165,10 @@ struct Run<'a> {
     is_unreachable: bool,
     /// Whether it was said that the brokers do not let us in any more.
     is_refused: bool,
-    /// Since when a partition is known to be shorter than it was read, and not whether its topic is another one.
+    /// Since when a partition is known to be another one than was read, and not whether its topic is.
     nameless_since_ms: Option<u64>,
+    /// Whether this survey has shown one.
+    is_one_nameless: bool,
     is_behind: bool,
     /// Since when a topic for uncounted frames has had no room.
     aside_full_since_ms: Option<u64>,

@@ -180,9 +180,10 @@ impl Run<'_> {
         // It is perhaps not there any more.
         let mut offsets_then = vec![0; index];
         offsets_then.push(next);
-        self.go_on(surveyed, &offsets_then, false)?;
+        self.go_on(surveyed, &offsets_then, None)?;
         let next = self.driver.admission.next_offset(index);
-        if end.is_some_and(|end| next >= end) {
+        // One that is shorter than it was read was not read to its end: a later survey knows more of it.
+        if next <= high && end.is_some_and(|end| next >= end) {
             self.source.finish(index);
             self.driver.admission.close(index);
         }

@@ -113,7 +113,7 @@ fn questions_that_make_no_sense_are_refused_before_anybody_is_asked() {
                 2,
                 &["--since", "2026-01-31T12:00:00Z"],
             ),
-            ("query --to 5", 2, &["--to", "'from'"]),
+            ("query --to 5", 2, &["--to", "--from"]),
             ("query --from 5 --to 5", 2, &["--to", "later"]),
             ("query --last 5m --from 5", 2, &["--last", "--from"]),
             ("query --window decade", 2, &["--window", "decade"]),

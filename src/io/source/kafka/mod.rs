@@ -16,7 +16,7 @@ use rdkafka::consumer::{CommitMode, Consumer};
 use rdkafka::error::KafkaError;
 use rdkafka::topic_partition_list::{Offset, TopicPartitionList};
 
-pub use self::reader::{Noticed, Order, Reader};
+pub use self::reader::{LostPlace, Noticed, Order, Reader};
 pub use self::surveyor::{Surveyed, Surveyor};
 use self::tap::Client;
 use crate::config::From;

@@ -57,7 +57,31 @@ pub struct Noticed {
     /// What the client library complained of.
     pub trouble: Option<String>,
     /// Partitions of which a broker has disowned an offset; the client has stopped reading them.
-    pub lost_place: Vec<PartitionIndex>,
+    pub lost_place: Vec<LostPlace>,
+}
+
+/// A partition of which a broker has disowned an offset.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct LostPlace {
+    /// Its index.
+    pub partition: PartitionIndex,
+    /// Where the broker's log ends to be the one that was read, or begins to be another, if that is why (KIP-320).
+    pub parted_at: Option<i64>,
+}
+
+impl LostPlace {
+    /// As the client tells it.
+    pub(super) fn told(partition: PartitionIndex, text: &str) -> Self {
+        let (_, behind) = text.split_once("truncation detected").unwrap_or_default();
+        let (_, number) = behind
+            .split_once("broker end offset is ")
+            .unwrap_or_default();
+        let digits = number.split(|c: char| !c.is_ascii_digit()).next();
+        Self {
+            partition,
+            parted_at: digits.and_then(|digits| digits.parse().ok()),
+        }
+    }
 }
 
 /// A partition that is being read.
@@ -71,6 +95,9 @@ struct Followed {
     end: Option<i64>,
     is_held: bool,
     is_finished: bool,
+    /// Whether no frame has come of it since it was told where to begin. What the client says of its log's past is then about
+    /// what was read before: it may say so late, behind what comes of the new place.
+    is_fresh: bool,
 }
 
 /// Reads its share of the partitions, in batches.
@@ -178,6 +205,7 @@ impl Reader {
                     end,
                     is_held: false,
                     is_finished,
+                    is_fresh: true,
                 });
                 self.start(self.share.followed.len() - 1)
             }
@@ -192,6 +220,10 @@ impl Reader {
                     self.share.unsaid.push(index);
                 }
                 followed.next = offset;
+                followed.is_fresh = true;
+                self.noticed
+                    .lost_place
+                    .retain(|lost| lost.partition != index);
                 let known = (followed.topic, followed.partition);
                 self.positions.lock().remove(&known);
                 // Begun anew it goes on whatever state the fetcher is in; a seek is refused after an offset error.
@@ -380,6 +412,7 @@ fn deliver(share: &mut Share, taken: &Taken<'_>, on: On<'_>) -> Result<(), Failu
         payload: taken.payload(),
     })?;
     share.since_end += 1;
+    share.followed[place].is_fresh = false;
     share.reach(place, offset + 1);
     match end {
         Some(end) if offset + 1 >= end => finish(share, place, on),
@@ -435,7 +468,12 @@ fn note(
         }
         RDKafkaErrorCode::AutoOffsetReset => {
             if let Some(place) = place_of(share, taken) {
-                noticed.lost_place.push(share.followed[place].index);
+                let Followed {
+                    index, is_fresh, ..
+                } = share.followed[place];
+                let mut lost = LostPlace::told(index, &taken.says());
+                lost.parted_at = lost.parted_at.filter(|_| !is_fresh);
+                noticed.lost_place.push(lost);
             }
             format!("a broker says that an offset of '{name}' is not there")
         }

@@ -102,20 +102,20 @@ impl Surveyor {
     }
 
     /// Whether this survey asks for ids. Brokers that do not tell are not asked for ever: each time costs its time.
-    fn asks_ids(&self, ends_before: bool) -> bool {
+    fn asks_ids(&self, is_wanted: bool) -> bool {
         let is_due = match self.surveys {
             0 => self.asks_ids_at_once,
             later => later % SURVEYS_PER_TOPIC_ID == 1,
         };
-        (is_due || ends_before) && self.ids_missed < TOPIC_ID_TRIES_MAX
+        (is_due || is_wanted) && self.ids_missed < TOPIC_ID_TRIES_MAX
     }
 
-    /// All partitions of all topics.
+    /// All partitions of all topics; with the topics' ids if they are wanted, and now and then.
     ///
     /// # Errors
     ///
     /// One sentence about what is out of reach.
-    pub fn survey(&mut self) -> Result<Vec<Surveyed>, String> {
+    pub fn survey(&mut self, wants_ids: bool) -> Result<Vec<Surveyed>, String> {
         let mut all = Vec::new();
         let mut topics = 0..self.topics.len();
         let surveyed = topics.try_fold(false, |ends_before, topic| {
@@ -125,7 +125,7 @@ impl Surveyor {
         let ends_before = surveyed?;
         self.ask_another()?;
         // Last, so that the offsets need not wait for it.
-        if self.asks_ids(ends_before) {
+        if self.asks_ids(wants_ids || ends_before) {
             self.name_topics(&mut all);
         }
         self.surveys += 1;

@@ -13,7 +13,8 @@
 //! - **Bytes.** Payloads lie in the fetched response, which the message keeps alive. A [`Taken`] borrows from the `Owned`
 //!   message, and the callback gets it for a lifetime of the call's own, so no slice outlives its message. Nobody writes
 //!   to a response once it is parsed, and a null payload becomes `None` before a slice is made of it.
-//! - **Errors.** A message with an error code carries text or nothing as its payload; it is never looked at.
+//! - **Errors.** A message with an error code carries text or nothing as its payload; it is never looked at but by the library's own
+//!   function for that, which gives a text that ends with a zero.
 //! - **Threads.** librdkafka's functions may be called from any thread, each at the same time as the others. The slots
 //!   belong to whoever has the `&mut Tap`.
 #![allow(
@@ -21,7 +22,7 @@
     reason = "the safe wrapper has no batch call; the argument is above"
 )]
 
-use std::ffi::{CString, c_int};
+use std::ffi::{CStr, CString, c_int};
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::slice;
@@ -30,9 +31,10 @@ use std::time::Duration;
 
 use rdkafka::bindings::{
     rd_kafka_consume_batch_queue, rd_kafka_consume_start_queue, rd_kafka_consume_stop,
-    rd_kafka_last_error, rd_kafka_message_destroy, rd_kafka_message_t, rd_kafka_message_timestamp,
-    rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t, rd_kafka_resp_err_t,
-    rd_kafka_timestamp_type_t, rd_kafka_topic_destroy, rd_kafka_topic_new, rd_kafka_topic_t,
+    rd_kafka_last_error, rd_kafka_message_destroy, rd_kafka_message_errstr, rd_kafka_message_t,
+    rd_kafka_message_timestamp, rd_kafka_queue_destroy, rd_kafka_queue_new, rd_kafka_queue_t,
+    rd_kafka_resp_err_t, rd_kafka_timestamp_type_t, rd_kafka_topic_destroy, rd_kafka_topic_new,
+    rd_kafka_topic_t,
 };
 use rdkafka::consumer::{BaseConsumer, Consumer};
 use rdkafka::types::RDKafkaErrorCode;
@@ -68,6 +70,19 @@ impl Taken<'_> {
     pub(super) fn error(&self) -> Option<RDKafkaErrorCode> {
         let code = self.message.err;
         (code != rd_kafka_resp_err_t::RD_KAFKA_RESP_ERR_NO_ERROR).then(|| code.into())
+    }
+
+    /// What is said instead of a frame, in the client's words.
+    pub(super) fn says(&self) -> String {
+        // SAFETY: the message is alive; the text is its own or a constant, ends with a zero, and is copied at once.
+        let text = unsafe { rd_kafka_message_errstr(self.message) };
+        if text.is_null() {
+            return String::new();
+        }
+        // SAFETY: as above.
+        unsafe { CStr::from_ptr(text) }
+            .to_string_lossy()
+            .into_owned()
     }
 
     /// The index of its topic; none where something is said of no topic.

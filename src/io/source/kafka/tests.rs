@@ -151,3 +151,17 @@ fn a_partition_that_was_read_to_its_end_goes_on_where_it_is_told_to() {
         assert_eq!(world.offsets, (offset..20).collect::<Vec<i64>>());
     }
 }
+
+#[test]
+fn where_a_log_parted_is_read_out_of_what_the_client_says() {
+    let told = |text: &str| LostPlace::told(3, text).parted_at;
+    let truncated = "Partition log truncation detected at offset 80 (leader epoch 0): broker end offset is 50 (offset leader epoch 0). Reset to INVALID.: Local: Partition log truncation detected by consumer (broker 1)";
+    assert_eq!(told(truncated), Some(50));
+    let other = "fetch failed due to requested offset not available on the broker: Broker: Offset out of range (broker 1)";
+    assert_eq!(told(other), None);
+    let nothing = "No epoch found less or equal to offset 80 (leader epoch 0): broker end offset is -1 (offset leader epoch -1). Reset using configured policy.";
+    assert_eq!(told(nothing), None);
+    let unknown = "Partition log truncation detected at offset 80: broker end offset is -1 (offset leader epoch 0).";
+    assert_eq!(told(unknown), None);
+    assert_eq!(told(""), None);
+}
