@@ -76,9 +76,9 @@ impl Scout {
         }
     }
 
-    /// A survey that has come in, and how things stood when it was asked for.
-    pub(super) fn take(&mut self) -> Option<(Survey, WhenAsked)> {
-        let survey = self.surveys.try_recv().ok()?;
+    /// A survey that has come in, waited for up to `wait`, and how things stood when it was asked for.
+    pub(super) fn take(&mut self, wait: Duration) -> Option<(Survey, WhenAsked)> {
+        let survey = self.surveys.recv_timeout(wait).ok()?;
         if survey.is_err() {
             return Some((survey, WhenAsked::default()));
         }

@@ -1,12 +1,14 @@
 //! What the brokers say of the partitions: which there are, what is gone from them, what is left to read, and whether
 //! they are idle.
 
+use std::time::Duration;
+
 use super::super::scout::{Unreached, WhenAsked};
 use super::super::skew::Standing;
 use super::Run;
 use crate::error::Failure;
 use crate::io::source::kafka::{LostPlace, Surveyed};
-use crate::limits::{NAMELESS_MAX_MS, STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
+use crate::limits::{NAMELESS_MAX_MS, POLL_MAX_MS, STANDSTILL_MS, SURVEY_MAX_MS, SURVEY_MIN_MS};
 use crate::observe::happenings::{Gap, ReachedAgain, Reading};
 
 /// A partition that appears later is read from its beginning, wherever the others were started: all of it is new.
@@ -32,7 +34,9 @@ impl Run<'_> {
             let wants_ids = self.source.has_lost_place();
             self.scout.ask(wants_ids, offsets, now_ms);
         }
-        match self.scout.take() {
+        // Before the first answer there is nothing to read.
+        let wait_ms = if self.reads_nothing() { POLL_MAX_MS } else { 0 };
+        match self.scout.take(Duration::from_millis(wait_ms)) {
             None => Ok(()),
             // Waiting does not change a wrong password; but where it was right once, it may be again.
             Some((Err(Unreached::Refused { why, ever: false }), _)) => Err(Failure::Refused(why)),
@@ -64,6 +68,11 @@ impl Run<'_> {
                 Ok(())
             }
         }
+    }
+
+    /// Whether it is not known yet what there is to read.
+    pub(super) fn reads_nothing(&self) -> bool {
+        self.driver.partitions().is_empty()
     }
 
     /// While this process was frozen, or waited for something else, nobody listened: that silence was not the users'.

@@ -17,6 +17,10 @@ impl Run<'_> {
             .next_tick_ms
             .map_or(POLL_MAX_MS, |at| at.saturating_sub(now_ms));
         let mut wait = Duration::from_millis(until_tick.min(POLL_MAX_MS));
+        if self.reads_nothing() {
+            // What is waited for then is a survey.
+            wait = Duration::ZERO;
+        }
         let (mut read, mut read_bytes) = (0, 0);
         let (driver, quiet) = (&mut self.driver, &mut self.quiet);
         // What is reflected already counts here too: a long row of it must not hold up a tick.
