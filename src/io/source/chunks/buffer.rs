@@ -1,6 +1,6 @@
 //! The memory that a chunk is read into, kept from chunk to chunk.
 
-use crate::limits::{KEPT_CHUNK_BYTES, MAX_FRAME_BYTES};
+use crate::limits::{COPY_ALIGNMENT, KEPT_CHUNK_BYTES, MAX_FRAME_BYTES};
 
 /// Lines that were read together.
 #[derive(Debug, Default)]
@@ -48,6 +48,19 @@ impl ChunkBuffer {
         if self.bytes.capacity() > KEPT_CHUNK_BYTES {
             self.bytes = Vec::new();
         }
+    }
+
+    /// Forgets the lines; what is read next is the input's at this position, or any that agrees with it modulo
+    /// [`COPY_ALIGNMENT`].
+    pub(super) fn begin_at(&mut self, position: u64) {
+        self.clear();
+        if self.bytes.capacity() == 0 {
+            self.bytes.reserve_exact(KEPT_CHUNK_BYTES);
+        }
+        let address = self.bytes.as_ptr().addr();
+        let lead = (position as usize).wrapping_sub(address) % COPY_ALIGNMENT;
+        self.room(lead);
+        (self.start, self.end) = (lead, lead);
     }
 
     /// Room for so many bytes behind the text.

@@ -55,11 +55,11 @@ impl Ranges {
 
     /// Reads the lines that begin in a range. Returns whether the file ends in it, or in its last line.
     pub(super) fn read(&self, number: u64, buffer: &mut ChunkBuffer) -> Result<bool, Failure> {
-        buffer.clear();
         let begin = self.from + number * self.range_bytes;
         // The byte before the range tells whether a line begins where it does.
         let before = u64::from(number > 0);
         let wanted = (before + self.range_bytes) as usize;
+        buffer.begin_at(begin - before);
         let read = self.read_on(begin - before, wanted, buffer)?;
         let mut ended = read < wanted;
         self.bytes

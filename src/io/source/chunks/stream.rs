@@ -34,12 +34,14 @@ impl Stream {
         waits: Option<OwnedFd>,
         chunk_bytes: usize,
     ) -> Self {
+        let mut next = ChunkBuffer::default();
+        next.begin_at(0);
         Self {
             name,
             reader,
             waits,
             chunk_bytes,
-            next: ChunkBuffer::default(),
+            next,
             number: 0,
             skips: false,
             ended: false,
@@ -117,6 +119,8 @@ impl Stream {
             }
             if line > 0 && (text.len() >= self.chunk_bytes || !self.has_more()) {
                 let rest = &text[line..];
+                // What is read behind it begins with a page of a pipe.
+                self.next.begin_at((rest.len() as u64).wrapping_neg());
                 self.next.room(rest.len()).copy_from_slice(rest);
                 self.next.fill(rest.len());
                 buffer.truncate(line);
