@@ -286,7 +286,7 @@ pub const PROGRESS_EVERY_MS: u64 = 100;
 pub const READ_BUFFER_BYTES: usize = 1 << 20;
 /// Bytes of a chunk of lines that one thread reads and decodes: few enough to stay in a core's cache. Its last line may
 /// be longer.
-pub const CHUNK_BYTES: usize = 512 << 10;
+pub const CHUNK_BYTES: usize = 1 << 20;
 /// The same where more than [`CHUNK_FILES`] files are read side by side.
 pub const SMALL_CHUNK_BYTES: usize = 64 << 10;
 /// See [`SMALL_CHUNK_BYTES`].

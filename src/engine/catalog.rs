@@ -110,6 +110,9 @@ impl Collected {
     }
 }
 
+/// What is gone where nothing ever was.
+const NEVER: [i64; Period::ALL.len()] = [i64::MIN; Period::ALL.len()];
+
 #[derive(Debug, Clone)]
 struct Entry {
     end: i64,
@@ -133,6 +136,9 @@ pub struct Catalog {
     emission: Emission,
     periods: Vec<Period>,
     retention_s: [i64; Period::ALL.len()],
+    /// Windows that end here or before, and are not here, were forgotten by a run that kept its windows for less time: they are
+    /// not to begin anew.
+    gone_until: [i64; Period::ALL.len()],
     windows: WindowMap<Entry>,
     /// Not yet closed, by end.
     open: BTreeSet<(i64, WindowId)>,
@@ -156,6 +162,7 @@ impl Catalog {
             emission: rules.emission,
             periods: kept.filter(|p| rules.periods & p.bit() != 0).collect(),
             retention_s: rules.retention_s,
+            gone_until: NEVER,
             windows: WindowMap::new(rules.calendar.clone()),
             open: BTreeSet::new(),
             dirty: Vec::new(),
@@ -188,6 +195,13 @@ impl Catalog {
         }
     }
 
+    /// Whether a window takes no more frames.
+    fn is_gone(&self, id: WindowId, end: i64, watermark: Option<i64>) -> bool {
+        let was_forgotten =
+            end <= self.gone_until[id.period as usize] && self.windows.get(id).is_none();
+        was_forgotten || is_expired(self.retention_s[id.period as usize], end, watermark)
+    }
+
     /// The same where the windows are to be looked up.
     fn count_elsewhere(
         &mut self,
@@ -200,12 +214,12 @@ impl Catalog {
         let mut last = Last::NONE;
         for &period in &self.periods {
             let Bounds { start, end } = self.windows.bounds(period, ts);
-            if is_expired(self.retention_s[period as usize], end, watermark) {
+            let id = WindowId { period, start };
+            if self.is_gone(id, end, watermark) {
                 ledger.expire(period);
                 continue;
             }
             periods |= period.bit();
-            let id = WindowId { period, start };
             let open = &mut self.open;
             let (bounds, slot) = self.windows.slot(period, ts, |id, bounds| {
                 open.insert((bounds.end, id));

@@ -21,6 +21,7 @@ mod oracle;
 mod outbox;
 mod redrawn;
 mod replay;
+mod retention;
 mod saving;
 mod script;
 mod shards;

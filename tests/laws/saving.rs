@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use headcount::engine::calendar::{Calendar, Redrawn, WindowId};
+use headcount::engine::calendar::{Calendar, Period, Redrawn, WindowId};
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::checkpoint::book::{Book, StateDigest};
 use headcount::engine::checkpoint::{Commit, SavedAdmission};
@@ -130,6 +130,14 @@ impl Run {
         let unread: Vec<_> = indices.map(|i| self.world.admission.is_unread(i)).collect();
         self.take_up(&unread, self.build.shards, Pace::Ragged);
         redrawn
+    }
+
+    /// Another process takes it up that keeps its windows for another time.
+    pub fn take_up_keeping(&mut self, retention_s: [i64; Period::ALL.len()]) {
+        self.build.rules.retention_s = retention_s;
+        let indices = 0..self.finished.len();
+        let unread: Vec<_> = indices.map(|i| self.world.admission.is_unread(i)).collect();
+        self.take_up(&unread, self.build.shards, Pace::Ragged);
     }
 
     pub fn sketches(&mut self) -> BTreeMap<WindowId, Vec<u8>> {

@@ -64,6 +64,49 @@ fn read_mark(reading: &mut Reader<'_>) -> Result<Vec<u8>, Damaged> {
     reading.bytes(len).map(<[u8]>::to_vec)
 }
 
+const KNOWN_OF_TIME: &str = "what is known of time";
+
+/// What was saved beside partitions, ledger and windows.
+struct Rest {
+    as_of: Option<EventTime>,
+    watermark: Option<i64>,
+    walked: Option<EventTime>,
+    first_clock: Option<EventTime>,
+    next_seq: u64,
+    /// A ledger of nothing but frames that came after a period's retention.
+    expired: Ledger,
+    retention_s: [i64; Period::ALL.len()],
+    gone_until: [i64; Period::ALL.len()],
+}
+
+impl Rest {
+    fn read(bytes: &[u8]) -> Result<Self, Damaged> {
+        let mut from = Reader::new(bytes, KNOWN_OF_TIME);
+        let mut rest = Self {
+            as_of: from.time()?,
+            watermark: from.second()?,
+            walked: from.time()?,
+            first_clock: from.time()?,
+            next_seq: from.u64()?,
+            expired: Ledger::default(),
+            retention_s: [0; Period::ALL.len()],
+            gone_until: [i64::MIN; Period::ALL.len()],
+        };
+        rest.expired.read_expired(&mut from)?;
+        for retention_s in &mut rest.retention_s {
+            *retention_s = from.i64()?;
+        }
+        // Only where a run has kept windows longer than one before it.
+        if !from.is_at_end() {
+            for gone_until in &mut rest.gone_until {
+                *gone_until = from.i64()?;
+            }
+        }
+        from.end()?;
+        Ok(rest)
+    }
+}
+
 impl Admission {
     /// What is to be saved at this moment; of the windows those that changed since the last call.
     pub(super) fn save(&mut self) -> SavedAdmission {
@@ -84,6 +127,9 @@ impl Admission {
         self.ledger.write_expired(rest);
         for retention_s in self.rules.retention_s {
             rest.extend_from_slice(&retention_s.to_le_bytes());
+        }
+        for gone_until in self.catalog.gone_until().into_iter().flatten() {
+            rest.extend_from_slice(&gone_until.to_le_bytes());
         }
         saved
     }
@@ -114,19 +160,26 @@ impl Admission {
         let mut ledger = Reader::new(&saved.ledger, "the ledger");
         restored.ledger = Ledger::read(&mut ledger)?;
         ledger.end()?;
-        let mut rest = Reader::new(&saved.rest, "what is known of time");
-        restored.as_of = rest.time()?;
-        restored.watermark = rest.second()?;
-        restored.walked = rest.time()?;
-        restored.first_clock = rest.time()?;
-        restored.catalog.restore(rest.u64()?, windows)?;
-        restored.ledger.read_expired(&mut rest)?;
-        for _ in Period::ALL {
-            // That of the run that saved it: what it forgot since is gone, and what this one keeps longer begins now.
-            rest.i64()?;
+        let rest = Rest::read(&saved.rest)?;
+        (restored.as_of, restored.watermark) = (rest.as_of, rest.watermark);
+        (restored.walked, restored.first_clock) = (rest.walked, rest.first_clock);
+        restored.catalog.restore(rest.next_seq, windows)?;
+        restored.ledger.add(&rest.expired);
+        restored.catalog.forget_until(rest.gone_until);
+        // What the run that saved this has forgotten by then is gone, however long windows are kept from now on.
+        let mut gone_until = [i64::MIN; Period::ALL.len()];
+        for (period, gone_until) in Period::ALL.into_iter().zip(&mut gone_until) {
+            let kept_s = rest.retention_s[period as usize];
+            if let Some(watermark) = rest.watermark
+                && kept_s < restored.rules.retention_s[period as usize]
+            {
+                *gone_until = watermark.saturating_sub(kept_s);
+            }
         }
-        rest.check(restored.is_sound())?;
-        rest.end()?;
+        restored.catalog.forget_until(gone_until);
+        if !restored.is_sound() {
+            return Err(Damaged(KNOWN_OF_TIME));
+        }
         Ok(restored)
     }
 
@@ -136,7 +189,7 @@ impl Admission {
     ///
     /// When no admission can have saved it.
     pub fn saved_as_of(saved: &SavedAdmission) -> Result<Option<EventTime>, Damaged> {
-        Reader::new(&saved.rest, "what is known of time").time()
+        Reader::new(&saved.rest, KNOWN_OF_TIME).time()
     }
 
     /// For how long the run that saved this kept windows, see [`Rules::retention_s`].
@@ -145,15 +198,7 @@ impl Admission {
     ///
     /// When no admission can have saved it.
     pub fn saved_retention_s(saved: &SavedAdmission) -> Result<[i64; Period::ALL.len()], Damaged> {
-        let bytes = size_of::<[i64; Period::ALL.len()]>();
-        let from = saved.rest.len().checked_sub(bytes);
-        let damaged = Damaged("what is known of time");
-        let mut last = Reader::new(&saved.rest[from.ok_or(damaged)?..], damaged.0);
-        let mut retention_s = [0; Period::ALL.len()];
-        for retention_s in &mut retention_s {
-            *retention_s = last.i64()?;
-        }
-        Ok(retention_s)
+        Ok(Rest::read(&saved.rest)?.retention_s)
     }
 
     fn is_sound(&self) -> bool {

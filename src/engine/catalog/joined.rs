@@ -1,6 +1,6 @@
 //! The windows of several catalogs in one.
 
-use super::{Catalog, Entry, is_expired};
+use super::{Catalog, Entry};
 use crate::engine::calendar::Period;
 use crate::engine::frame::EventTime;
 
@@ -9,13 +9,13 @@ impl Catalog {
     /// watermark. What was said of them is left behind.
     pub(in crate::engine) fn join(&mut self, other: &Self, watermark: Option<i64>) {
         self.last = None;
+        self.forget_until(other.gone_until);
         let windows = Period::ALL
             .into_iter()
             .flat_map(|p| other.windows.of_period(p));
         for (id, theirs) in windows {
-            let retention_s = self.retention_s[id.period as usize];
             let ts = EventTime::try_from(id.start.max(1)).unwrap_or(EventTime::MAX);
-            if theirs.frames == 0 || is_expired(retention_s, theirs.end, watermark) {
+            if theirs.frames == 0 || self.is_gone(id, theirs.end, watermark) {
                 continue;
             }
             let open = &mut self.open;

@@ -1,6 +1,6 @@
 //! What the catalog says to questions from outside.
 
-use super::{Catalog, Completeness, Entry, is_complete, is_expired};
+use super::{Catalog, Completeness, Entry, is_complete};
 use crate::engine::calendar::{Bounds, Period, WindowId};
 use crate::engine::frame::EventTime;
 use crate::engine::look::cover::cover;
@@ -78,18 +78,21 @@ impl Catalog {
         completeness: Completeness,
         known: &mut Known,
     ) {
-        let retention_s = &self.retention_s;
         let periods = &self.periods;
         let is_kept = |period: Period, window: Bounds| {
-            periods.contains(&period)
-                && !is_expired(retention_s[period as usize], window.end, watermark)
+            let id = WindowId {
+                period,
+                start: window.start,
+            };
+            periods.contains(&period) && !self.is_gone(id, window.end, watermark)
         };
-        let longest_s = periods.iter().map(|p| retention_s[*p as usize]).max();
-        let kept_from = match (watermark, longest_s) {
-            (Some(watermark), Some(longest_s)) => watermark.saturating_sub(longest_s),
-            (None, Some(_)) => i64::MIN,
-            (_, None) => i64::MAX,
-        };
+        let kept_from = periods.iter().map(|period| {
+            let expired = watermark.map(|w| w.saturating_sub(self.retention_s[*period as usize]));
+            expired.map_or(i64::MIN, |expired| {
+                expired.max(self.gone_until[*period as usize])
+            })
+        });
+        let kept_from = kept_from.min().unwrap_or(i64::MAX);
         let found = cover(self.windows.calendar(), stretch, kept_from, &is_kept);
         let Some(found) = found else {
             known.is_too_long = true;

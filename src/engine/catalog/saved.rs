@@ -1,6 +1,6 @@
 //! What the catalog knows, to be saved and back.
 
-use super::{Catalog, Emission, Entry};
+use super::{Catalog, Emission, Entry, NEVER};
 use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
 use crate::engine::checkpoint::{SavedStage, SavedWindow};
@@ -65,6 +65,18 @@ impl Catalog {
             saved.push((id, Some(window)));
         }
         saved
+    }
+
+    /// Windows that end here or before, and are not here, were forgotten, whatever is kept from now on.
+    pub(in crate::engine) fn forget_until(&mut self, gone_until: [i64; Period::ALL.len()]) {
+        for (ours, theirs) in self.gone_until.iter_mut().zip(gone_until) {
+            *ours = theirs.max(*ours);
+        }
+    }
+
+    /// See [`Self::forget_until`]; `None` where nothing was ever kept for less time.
+    pub(in crate::engine) fn gone_until(&self) -> Option<[i64; Period::ALL.len()]> {
+        (self.gone_until != NEVER).then_some(self.gone_until)
     }
 
     /// Takes over which windows are closed and what was said of them, but not what was counted in them since.
