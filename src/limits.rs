@@ -341,6 +341,8 @@ pub const REPLAY_TIMEOUT_MIN_MS: u64 = 1_000;
 pub const REPLAY_TIMEOUT_MAX_MS: u64 = 86_400_000;
 /// Longest wait for one answer about the topic before signals are looked at again, in milliseconds.
 pub const REPLAY_LOOK_MS: u64 = 1_000;
+/// How long it waits before it asks again, in milliseconds.
+pub const REPLAY_LOOK_AGAIN_MS: u64 = 100;
 /// Time without an acknowledgement after which `replay` says that it waits, in milliseconds.
 pub const REPLAY_STALL_MS: u64 = 5_000;
 /// Time that `replay` gives what is in flight when it is told to stop, in milliseconds.
@@ -353,7 +355,7 @@ pub const REPLAY_REFUSALS_NAMED: usize = 5;
 pub const REPLAY_SAVE_EVERY_MS: u64 = 1_000;
 /// Largest file that is taken for a position, in bytes.
 pub const POSITION_MAX_BYTES: u64 = 16 << 20;
-/// Records of the topic that a resumed replay compares its next frames with, 16 bytes each.
+/// Records of the topic that a resumed replay compares its next frames with, 32 bytes each.
 pub const REPLAY_TAIL_RECORDS: usize = 4 << 20;
 /// Greatest `--partitions`.
 pub const REPLAY_PARTITIONS_MAX: u32 = 10_000;

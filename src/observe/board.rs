@@ -156,7 +156,8 @@ impl Board {
         let Some(seen) = seen else {
             return notes.ticks.back().cloned().into_iter().collect();
         };
-        let is_new = |note: &&Arc<TickNote>| (note.epoch, note.tick) > seen;
+        // All of them are of one epoch: whoever comes from another instance, older or younger, knows none.
+        let is_new = |note: &&Arc<TickNote>| note.epoch != seen.0 || note.tick > seen.1;
         notes.ticks.iter().filter(is_new).cloned().collect()
     }
 }

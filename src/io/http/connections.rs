@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
-use axum::http::Request;
+use axum::http::{Method, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::{Service, service_fn};
@@ -135,12 +135,14 @@ async fn serve(
     let answer = service_fn(|request: Request<Incoming>| {
         is_busy.store(true, Ordering::Relaxed);
         connections.use_again(number);
+        // Whoever asks for a stream's head gets no stream.
+        let may_stream = request.method() == Method::GET;
         let answer = router.call(request);
         let is_busy = &is_busy;
         async move {
             let answer = answer.await?;
             // Somebody listens to a stream all the time: it gives way to nobody.
-            if answer.extensions().get::<Streaming>().is_none() {
+            if !may_stream || answer.extensions().get::<Streaming>().is_none() {
                 is_busy.store(false, Ordering::Relaxed);
             }
             Ok::<_, std::convert::Infallible>(answer)

@@ -1,6 +1,7 @@
 //! Frames from files and standard input, one a line; plain, gzip or zstd, told apart by their first bytes.
 
 mod known;
+mod length;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use flate2::bufread::MultiGzDecoder;
 
 pub use self::known::{Head, Mark, Marker, open_behind};
+pub(super) use self::length::{Length, Shared};
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
@@ -73,13 +75,6 @@ impl Input {
         match self {
             Self::Stdin => "standard input".to_owned(),
             Self::File(_) => self.name(),
-        }
-    }
-
-    fn open(&self) -> Result<Box<dyn Read + Send>, Failure> {
-        match self {
-            Self::Stdin => Ok(Box::new(io::stdin())),
-            Self::File(path) => Ok(Box::new(open_file(path)?)),
         }
     }
 }
@@ -151,6 +146,8 @@ pub struct LineReader {
     /// Whether what stands behind the last newline is held back: it may be a line that is still being written.
     holds_rest: bool,
     is_packed: bool,
+    /// Of a file.
+    length: Option<Length>,
 }
 
 impl LineReader {
@@ -160,7 +157,13 @@ impl LineReader {
     ///
     /// When it cannot be opened or its first bytes cannot be read.
     pub fn open(input: &Input, bytes: &BytesRead) -> Result<Self, Failure> {
-        Self::new(input.spoken(), input.open()?, bytes)
+        let Input::File(path) = input else {
+            return Self::new(input.spoken(), Box::new(io::stdin()), bytes);
+        };
+        let file = Arc::new(open_file(path)?);
+        let length = Length::of(&file);
+        let opened = Self::new(input.spoken(), Box::new(Shared(file)), bytes)?;
+        Ok(Self { length, ..opened })
     }
 
     /// The same over anything that can be read; `name` is how messages call it.
@@ -195,6 +198,7 @@ impl LineReader {
             lines: 0,
             holds_rest: false,
             is_packed: packing != Packing::Plain,
+            length: None,
         })
     }
 
@@ -233,9 +237,14 @@ impl LineReader {
         }
     }
 
-    /// What is read, under which name, and how many lines were before it: for who reads it on in another way.
-    pub(super) fn into_parts(self) -> (String, Box<dyn BufRead + Send>, i64) {
-        (self.name, self.reader, self.lines)
+    /// For who reads it on in another way.
+    pub(super) fn into_parts(self) -> Parts {
+        Parts {
+            name: self.name,
+            reader: self.reader,
+            lines: self.lines,
+            length: self.length,
+        }
     }
 
     /// Hands to `on` every line that ends in what can be read at once, so that those of a slow pipe need not wait for
@@ -279,6 +288,14 @@ impl LineReader {
     }
 }
 
+/// What is read, under which name, how many lines were before it, and of a file how long that was.
+pub(super) struct Parts {
+    pub(super) name: String,
+    pub(super) reader: Box<dyn BufRead + Send>,
+    pub(super) lines: i64,
+    pub(super) length: Option<Length>,
+}
+
 /// Appends to a line, but no more than it takes to see that the frame is too large.
 fn keep(line: &mut Vec<u8>, part: &[u8]) {
     let room = (MAX_FRAME_BYTES + 1).saturating_sub(line.len());
@@ -309,6 +326,7 @@ mod tests {
             lines: 0,
             holds_rest: false,
             is_packed: false,
+            length: None,
         }
     }
 

@@ -30,7 +30,9 @@ use crate::io::clock::Clock;
 use crate::io::source::lines::{BytesRead, Input, LineReader};
 use crate::io::target::kafka::KafkaTarget;
 use crate::io::target::topic::{Known, Topic};
-use crate::limits::{CLOSE_MS, MAX_FRAME_BYTES, REPLAY_FLUSH_MS, REPLAY_LOOK_MS};
+use crate::limits::{
+    CLOSE_MS, MAX_FRAME_BYTES, REPLAY_FLUSH_MS, REPLAY_LOOK_AGAIN_MS, REPLAY_LOOK_MS,
+};
 use crate::observe::happenings::caution;
 
 /// Sends the input to the topic and prints a summary.
@@ -145,6 +147,8 @@ fn find_topic(
                 config.timeout_ms / 1_000
             )));
         }
+        // Some of these answers come at once, and the next one would be the same.
+        std::thread::park_timeout(Duration::from_millis(REPLAY_LOOK_AGAIN_MS));
     }
 }
 
@@ -216,7 +220,7 @@ fn settle(
         // Some that went before may still be answered; what else fails, fails for the same reason.
         Err(_) => sender.finish(Some(REPLAY_FLUSH_MS)).or(Ok(())),
     };
-    let saved = sender.save(true);
+    let saved = sender.save();
     let end = ended?;
     finished?;
     saved?;

@@ -127,7 +127,7 @@ impl<'a, T: Target> Sender<'a, T> {
 
     /// Sends what comes, until the end of it, a signal, or a failure.
     pub(super) fn run(&mut self, input: &Receiver<Read>) -> Result<End, Failure> {
-        self.save(true)?;
+        self.save()?;
         loop {
             if self.is_full() {
                 return Ok(End::Done);
@@ -244,7 +244,7 @@ impl<'a, T: Target> Sender<'a, T> {
                 let by_s = now_s.max(after) - i64::from(ts);
                 self.standing.shift = Some(by_s);
                 // Before anything is sent with it: a run that goes on must send the same bytes.
-                self.save(true)?;
+                self.save()?;
                 by_s
             }
         };
@@ -346,7 +346,7 @@ impl<'a, T: Target> Sender<'a, T> {
         self.progress
             .show(now_ms, &self.counts, self.window.frames());
         if now_ms >= self.saved_ms + REPLAY_SAVE_EVERY_MS {
-            self.save(false)?;
+            self.save()?;
         }
         if let Some(failure) = self.failure.take() {
             return Err(failure);
@@ -428,7 +428,7 @@ impl<'a, T: Target> Sender<'a, T> {
     }
 
     /// Keeps the position, if it is to be kept.
-    pub(super) fn save(&mut self, durably: bool) -> Result<(), Failure> {
+    pub(super) fn save(&mut self) -> Result<(), Failure> {
         self.saved_ms = self.clock.monotonic_ms();
         let Some((file, job)) = &mut self.keeper else {
             return Ok(());
@@ -450,7 +450,7 @@ impl<'a, T: Target> Sender<'a, T> {
             greatest: standing.greatest,
             places: places.collect(),
         };
-        file.save(&position, durably)
+        file.save(&position)
     }
 }
 

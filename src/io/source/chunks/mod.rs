@@ -12,6 +12,7 @@ use std::fs::File;
 use std::io::{self, BufReader, Read, Seek};
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use parking_lot::Mutex;
@@ -21,7 +22,8 @@ use ranges::Ranges;
 use stream::Stream;
 
 use super::lines::{
-    BytesRead, Counted, Input, LineReader, Packing, damaged, open_file, refuse_twins,
+    BytesRead, Counted, Input, Length, LineReader, Packing, Shared, damaged, open_file,
+    refuse_twins,
 };
 use crate::error::Failure;
 use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
@@ -77,7 +79,7 @@ impl Chunks {
                 let is_shared = matches!(input, Input::Stdin);
                 let ranges = Ranges::new(
                     name,
-                    file,
+                    &Arc::new(file),
                     (from, kind.len()),
                     is_shared,
                     chunk_bytes,
@@ -85,9 +87,11 @@ impl Chunks {
                 );
                 return Ok(Self(Kind::Ranges(ranges)));
             }
-            let counted = Counted::new(file, bytes);
+            let file = Arc::new(file);
+            let opened = Length::of(&file);
+            let counted = Counted::new(Shared(file), bytes);
             let reader = unpacked(&head[..length], counted).map_err(failed)?;
-            let stream = Stream::new(name, reader, None, chunk_bytes);
+            let stream = Stream::new(name, reader, None, chunk_bytes).of_length(opened);
             return Ok(Self(Kind::Stream(Mutex::new(stream))));
         }
         if kind.file_type().is_fifo() {
@@ -144,7 +148,7 @@ impl Chunks {
     pub fn finish(&self) -> Result<(), Failure> {
         match &self.0 {
             Kind::Ranges(ranges) => ranges.finish(),
-            Kind::Stream(_) => Ok(()),
+            Kind::Stream(stream) => stream.lock().finish(),
         }
     }
 }
@@ -207,10 +211,13 @@ pub fn on_from(inputs: &[Input], readers: Vec<LineReader>) -> Result<Vec<Opened>
     refuse_twins(inputs)?;
     let chunk_bytes = chunk_bytes(inputs.len());
     let behind = readers.into_iter().map(|reader| {
-        let (name, reader, line) = reader.into_parts();
-        let stream = Stream::new(name, reader, None, chunk_bytes);
-        let chunks = Chunks(Kind::Stream(Mutex::new(stream)));
-        Opened { chunks, line }
+        let parts = reader.into_parts();
+        let stream = Stream::new(parts.name, parts.reader, None, chunk_bytes);
+        let stream = stream.of_length(parts.length);
+        Opened {
+            chunks: Chunks(Kind::Stream(Mutex::new(stream))),
+            line: parts.lines,
+        }
     });
     Ok(behind.collect())
 }

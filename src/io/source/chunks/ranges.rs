@@ -13,16 +13,17 @@ use std::sync::atomic::Ordering;
 use super::buffer::ChunkBuffer;
 use super::read_at_most;
 use crate::error::Failure;
-use crate::io::source::lines::{BytesRead, damaged};
+use crate::io::source::lines::{BytesRead, Length, damaged};
 use crate::limits::{LINE_END_BYTES, MAX_FRAME_BYTES};
 
 pub(super) struct Ranges {
     name: String,
-    file: File,
+    file: Arc<File>,
     /// Where the first range begins.
     from: u64,
     /// How long the file was when it was opened.
     size: u64,
+    length: Option<Length>,
     /// Whether others may read on where this ends.
     is_shared: bool,
     range_bytes: u64,
@@ -32,7 +33,7 @@ pub(super) struct Ranges {
 impl Ranges {
     pub(super) fn new(
         name: String,
-        file: File,
+        file: &Arc<File>,
         (from, size): (u64, u64),
         is_shared: bool,
         range_bytes: usize,
@@ -40,7 +41,8 @@ impl Ranges {
     ) -> Self {
         Self {
             name,
-            file,
+            length: Length::of(file),
+            file: Arc::clone(file),
             from,
             size,
             is_shared,
@@ -120,17 +122,13 @@ impl Ranges {
     }
 
     pub(super) fn finish(&self) -> Result<(), Failure> {
-        let metadata = self.file.metadata();
-        let now = metadata.map_err(|error| damaged(&self.name, &error))?.len();
-        if now < self.size {
-            return Err(Failure::Data(format!(
-                "{} became shorter while it was read: it had {} bytes, and has {now}; count a copy that nobody changes",
-                self.name, self.size
-            )));
-        }
+        let now = match &self.length {
+            Some(length) => length.check(&self.name)?,
+            None => self.size,
+        };
         if self.is_shared {
             // Who reads on from standard input finds it as if it had been read in order. No harm where that is refused.
-            let _ = (&self.file).seek(SeekFrom::Start(now));
+            let _ = (&*self.file).seek(SeekFrom::Start(now));
         }
         Ok(())
     }

@@ -9,7 +9,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::buffer::ChunkBuffer;
 use super::{Extent, Torn};
 use crate::error::Failure;
-use crate::io::source::lines::damaged;
+use crate::io::source::lines::{Length, damaged};
 use crate::limits::MAX_FRAME_BYTES;
 
 pub(super) struct Stream {
@@ -25,6 +25,8 @@ pub(super) struct Stream {
     skips: bool,
     ended: bool,
     failed: Option<Failure>,
+    /// Of a file.
+    length: Option<Length>,
 }
 
 impl Stream {
@@ -46,6 +48,20 @@ impl Stream {
             skips: false,
             ended: false,
             failed: None,
+            length: None,
+        }
+    }
+
+    /// The same of a file that was so long when it was opened.
+    pub(super) fn of_length(mut self, length: Option<Length>) -> Self {
+        self.length = length;
+        self
+    }
+
+    pub(super) fn finish(&self) -> Result<(), Failure> {
+        match &self.length {
+            Some(length) => length.check(&self.name).map(drop),
+            None => Ok(()),
         }
     }
 

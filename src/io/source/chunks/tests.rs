@@ -249,3 +249,25 @@ fn bytes_read_are_those_on_disk() {
         );
     }
 }
+
+#[test]
+fn a_file_that_is_cut_short_is_refused_however_it_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("x");
+    let input = Input::File(path.clone());
+    let bytes = BytesRead::default();
+    let inputs = [input.clone()];
+    let readers = || vec![LineReader::open(&input, &bytes).unwrap()];
+    type Open<'a> = &'a dyn Fn() -> Vec<Opened>;
+    let in_ranges: Open<'_> = &|| super::open(&inputs, &bytes).unwrap();
+    let read_on: Open<'_> = &|| on_from(&inputs, readers()).unwrap();
+    for open in [in_ranges, read_on] {
+        for (length, is_whole) in [(8, true), (12, true), (3, false)] {
+            std::fs::write(&path, "one\ntwo\n").unwrap();
+            let opened = open().remove(0);
+            let file = File::options().write(true).open(&path).unwrap();
+            file.set_len(length).unwrap();
+            assert_eq!(opened.chunks.finish().is_ok(), is_whole, "{length}");
+        }
+    }
+}

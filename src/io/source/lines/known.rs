@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
-use super::{BytesRead, Counted, Input, LineReader, damaged, open_file};
+use super::{BytesRead, Counted, Input, Length, LineReader, Shared, damaged, open_file};
 use crate::engine::checkpoint::codec::{Damaged, Reader};
 use crate::error::Failure;
 use crate::limits::{MARK_HEAD_BYTES, MAX_FRAME_BYTES, READ_BUFFER_BYTES};
@@ -237,8 +237,10 @@ fn skip(input: &Input, lines: i64, mark: &Mark, bytes: &BytesRead) -> Result<Beh
 
 impl LineReader {
     fn over(input: &Input, file: File, bytes: &BytesRead) -> Self {
+        let file = Arc::new(file);
+        let length = Length::of(&file);
         let counted = Counted {
-            inner: file,
+            inner: Shared(file),
             bytes: Arc::clone(bytes),
         };
         Self {
@@ -248,6 +250,7 @@ impl LineReader {
             lines: 0,
             holds_rest: false,
             is_packed: false,
+            length,
         }
     }
 }

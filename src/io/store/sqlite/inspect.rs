@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use rusqlite::Connection;
 
@@ -18,7 +21,7 @@ use crate::engine::shard::Shelf;
 /// A state that is being looked into.
 pub struct Inspected {
     path: PathBuf,
-    connection: Connection,
+    connection: Arc<Mutex<Connection>>,
     identity: BTreeMap<String, String>,
     /// Held for as long as this lives, where nobody else may have the state meanwhile.
     _lock: Option<File>,
@@ -48,7 +51,7 @@ impl Inspected {
         let identity = read_identity(&connection).map_err(|error| trouble(&path, &error))?;
         Ok(Self {
             path,
-            connection,
+            connection: Arc::new(Mutex::new(connection)),
             identity,
             _lock: None,
         })
@@ -74,16 +77,19 @@ impl Inspected {
         self.identity.get(name).map(String::as_str)
     }
 
-    /// All of it; `None` before the first checkpoint.
+    /// All of it; `None` before the first checkpoint. A state may be written meanwhile: from now on only what this has seen is seen,
+    /// by [`Self::shelf`] too.
     ///
     /// # Errors
     ///
     /// When it is not what was written.
     pub fn load(&mut self) -> Result<Option<Loaded>, StoreError> {
-        // One moment of a state that is perhaps being written.
-        let transaction = self.connection.transaction();
-        let transaction = transaction.map_err(|error| trouble(&self.path, &error))?;
-        match load::load(&transaction) {
+        let connection = self.connection.lock();
+        if connection.is_autocommit() {
+            let begun = connection.execute_batch("BEGIN");
+            begun.map_err(|error| trouble(&self.path, &error))?;
+        }
+        match load::load(&connection) {
             Ok(read) => Ok(read.map(|read| read.loaded)),
             Err(BadRow::Sqlite(error)) => Err(trouble(&self.path, &error)),
             Err(error @ BadRow::Sum(_)) => Err(damaged(&self.path, &error.to_string())),
@@ -96,7 +102,7 @@ impl Inspected {
     ///
     /// When the system does not let them be read.
     pub fn shelf(&self) -> Result<Box<dyn Shelf>, StoreError> {
-        let shelf = SqliteShelf::open(&self.path);
+        let shelf = SqliteShelf::over(Arc::clone(&self.connection));
         Ok(Box::new(
             shelf.map_err(|error| trouble(&self.path, &error))?,
         ))

@@ -1,6 +1,9 @@
 //! Saved sketches, read while the other connection writes.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use parking_lot::Mutex;
 
 use rusqlite::{Connection, OptionalExtension, params};
 use xxhash_rust::xxh3::xxh3_128;
@@ -13,7 +16,7 @@ use crate::engine::shard::Shelf;
 use crate::limits::CANONICAL_SKETCH_MAX_BYTES;
 
 pub(super) struct SqliteShelf {
-    connection: Connection,
+    connection: Arc<Mutex<Connection>>,
     decompressor: Decompressor<'static>,
 }
 
@@ -21,6 +24,11 @@ impl SqliteShelf {
     pub(super) fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = open_to_read(path)?;
         harden(&connection)?;
+        Self::over(Arc::new(Mutex::new(connection)))
+    }
+
+    /// As of the moment that a connection is at.
+    pub(super) fn over(connection: Arc<Mutex<Connection>>) -> rusqlite::Result<Self> {
         let decompressor = Decompressor::new()
             .map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
         Ok(Self {
@@ -31,7 +39,8 @@ impl SqliteShelf {
 
     fn read(&self, id: WindowId) -> Result<Option<StoredSketch>, BadRow> {
         let select = "SELECT period, start, bytes, hash, zstd, sum FROM sketch WHERE period = ? AND start = ?";
-        let mut select = self.connection.prepare_cached(select)?;
+        let connection = self.connection.lock();
+        let mut select = connection.prepare_cached(select)?;
         let key = params![period_number(id), id.start];
         let found = select
             .query_row(key, |row| Ok(StoredSketch::read(row)))

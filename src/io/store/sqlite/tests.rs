@@ -2,8 +2,11 @@
 
 use std::os::unix::fs::MetadataExt;
 
+use super::inspect::Inspected;
 use super::*;
+use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::book::{Changes, StateDigest};
+use crate::engine::checkpoint::{SavedStage, SavedWindow};
 
 /// Locks by `fcntl` on a file, of anybody.
 fn locks(path: &Path) -> usize {
@@ -61,4 +64,55 @@ fn nothing_is_left_in_the_journal_of_a_store_that_was_closed() {
     assert_eq!(fs::metadata(&journal).unwrap().len(), 0);
     drop(shelf);
     assert!(self::store(home.path()).load().unwrap().is_some());
+}
+
+/// Its offsets and its sketches are of one checkpoint, however many are written while it is looked into.
+#[test]
+fn whoever_looks_into_a_state_sees_one_moment_of_it() {
+    let home = tempfile::tempdir().unwrap();
+    let mut store = store(home.path());
+    let id = |start| WindowId {
+        period: Period::Minute,
+        start,
+    };
+    let window = |frames| SavedWindow {
+        end: 120,
+        frames,
+        late: 0,
+        stage: SavedStage::Open,
+        changed: false,
+    };
+    let with = |windows, sketches| Commit {
+        changes: Changes {
+            windows,
+            sketches,
+            ..Changes::default()
+        },
+        ..commit(1)
+    };
+    let (changes, goes) = (id(60), id(120));
+    let both = |frames| {
+        vec![
+            (changes, Some(window(frames))),
+            (goes, Some(window(frames))),
+        ]
+    };
+    let before = vec![1; 300];
+    let sketches = vec![(changes, before.clone()), (goes, before.clone())];
+    store.commit(&with(both(1), sketches)).unwrap();
+    let mut inspected = Inspected::open(home.path()).unwrap();
+    let loaded = inspected.load().unwrap().unwrap();
+    let mut shelf = inspected.shelf().unwrap();
+    let now = vec![(changes, Some(window(2))), (goes, None)];
+    store
+        .commit(&with(now, vec![(changes, vec![2; 300])]))
+        .unwrap();
+    assert_eq!(inspected.load().unwrap().unwrap(), loaded);
+    for id in [changes, goes] {
+        assert_eq!(shelf.fetch(id), Ok(before.clone()), "{id:?}");
+    }
+    drop((inspected, shelf));
+    let mut inspected = Inspected::open(home.path()).unwrap();
+    assert_ne!(inspected.load().unwrap().unwrap(), loaded);
+    assert_eq!(inspected.shelf().unwrap().fetch(changes), Ok(vec![2; 300]));
 }
