@@ -239,7 +239,10 @@ impl Publisher for Print {
 
     fn finish(&mut self, _deadline_ms: u64) -> Result<(), Failure> {
         match &mut self.kept {
-            Some((keeping, keeper)) => keeper.wait(keeping, &mut self.outbox),
+            Some((keeping, keeper)) => {
+                keeper.wait(keeping, &mut self.outbox)?;
+                keeper.wait_for_last(keeping, &mut self.outbox)
+            }
             None => Ok(()),
         }
     }

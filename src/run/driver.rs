@@ -194,7 +194,7 @@ impl Driver {
                 self.before_end = Some(Box::new(self.admission.clone()));
             } else {
                 // The shards are about to know more than the state may: nothing of it can be saved any more.
-                self.saves = None;
+                self.saves.take().iter().for_each(Saves::give_up);
             }
             rest(self)?;
             for partition in 0..self.partitions.len() {

@@ -35,6 +35,8 @@ pub(super) struct Saves(Arc<Shared>);
 struct Shared {
     under_way: AtomicBool,
     unsaved_finals: AtomicUsize,
+    /// Whether the end of the input was not saved, since a checkpoint before it was not written in time.
+    lacks_end: AtomicBool,
     changed: Receiver<()>,
     change: Sender<()>,
 }
@@ -45,6 +47,7 @@ impl Default for Saves {
         Self(Arc::new(Shared {
             under_way: AtomicBool::default(),
             unsaved_finals: AtomicUsize::default(),
+            lacks_end: AtomicBool::default(),
             changed,
             change,
         }))
@@ -71,6 +74,11 @@ impl Saves {
             let _ = self.0.changed.recv_timeout(limit);
         }
         false
+    }
+
+    /// Nothing more is saved, although there is more to be.
+    pub(super) fn give_up(&self) {
+        self.0.lacks_end.store(true, Ordering::Release);
     }
 
     /// The one under way is written.
@@ -185,24 +193,23 @@ impl Keeper {
         self.to_write = None;
     }
 
-    /// Waits for the last checkpoint, if it is still under way.
+    /// Waits for the last checkpoint, if it is still under way; an error if the state is not as of the end.
     pub(super) fn wait_for_last(
         &mut self,
         keeping: &mut Keeping,
         outbox: &mut Outbox,
     ) -> Result<(), Failure> {
-        if !keeping.is_under_way() {
-            return Ok(());
-        }
-        let limit = Duration::from_millis(STATE_CLOSE_MS);
-        match self.written.recv_timeout(limit) {
-            Ok(result) => self.note(result, keeping, outbox),
-            Err(_) => {
+        if keeping.is_under_way() {
+            let limit = Duration::from_millis(STATE_CLOSE_MS);
+            let Ok(result) = self.written.recv_timeout(limit) else {
                 self.is_given_up = true;
-                let why = "the last checkpoint was not written in time; the state is as of the one before it, and the \
-                           next run goes on from there";
-                Err(Failure::State(why.to_owned()))
-            }
+                return Err(behind());
+            };
+            self.note(result, keeping, outbox)?;
+        }
+        match self.saves.0.lacks_end.load(Ordering::Acquire) {
+            true => Err(behind()),
+            false => Ok(()),
         }
     }
 
@@ -227,6 +234,12 @@ impl Drop for Keeper {
         // At most one answer is still to come.
         while !self.is_given_up && self.written.recv_timeout(limit).is_ok() {}
     }
+}
+
+fn behind() -> Failure {
+    let why = "the last checkpoint was not written in time; the state is as of the one before it, and the next run goes on \
+               from there";
+    Failure::Output(why.to_owned())
 }
 
 fn ended() -> Failure {
