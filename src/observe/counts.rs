@@ -8,7 +8,7 @@ use tracing_subscriber::Layer;
 use tracing_subscriber::layer::Context;
 
 /// The names of the happenings: of their log lines, and of their counters.
-pub const NAMES: [&str; 34] = [
+pub const NAMES: [&str; 35] = [
     "address_taken",
     "aside_behind",
     "caution",
@@ -38,6 +38,7 @@ pub const NAMES: [&str; 34] = [
     "stopped",
     "taking_over",
     "thread_stuck",
+    "too_old",
     "undelivered",
     "unit_mistaken",
     "unreachable",
@@ -76,6 +77,7 @@ mod tests {
     fn every_line_has_a_name_and_every_name_a_line() {
         let source = concat!(
             include_str!("happenings.rs"),
+            include_str!("happenings/output.rs"),
             include_str!("happenings/turns.rs")
         );
         let count = |text: &str| source.matches(text).count();

@@ -1,5 +1,6 @@
 //! The happenings.
 
+mod output;
 mod turns;
 
 use tracing::{error, info, warn};
@@ -8,6 +9,7 @@ use crate::engine::clock::Quarantine;
 use crate::engine::decode::WrongUnit;
 use crate::engine::frame::Reject;
 use crate::limits::CLOCK_START;
+pub use output::{Cause, OutputBehind};
 pub use turns::{ClaimLost, ClaimWaits, PublishingStuck, StandingBy, TakingOver};
 
 /// Why a frame did not count.
@@ -165,6 +167,28 @@ impl Unreachable<'_> {
     }
 }
 
+/// At the end: frames came after the windows of a period were forgotten that they belong to.
+#[derive(Debug)]
+pub struct TooOld<'a> {
+    /// The period's name.
+    pub period: &'a str,
+    /// How many frames.
+    pub frames: u64,
+}
+
+impl TooOld<'_> {
+    /// Logs it.
+    pub fn emit(&self) {
+        let (period, frames) = (self.period, self.frames);
+        warn!(
+            name: "too_old",
+            period,
+            frames,
+            "frames came after their window was forgotten, which lacks them; raise --retain-{period}s, or count in the order of time"
+        );
+    }
+}
+
 /// What was out of reach has answered.
 #[derive(Debug)]
 pub struct ReachedAgain;
@@ -245,25 +269,6 @@ impl NotPutAside<'_> {
             name: "not_put_aside",
             frames,
             why, "frames could not be put aside; the ledger counts them all the same"
-        );
-    }
-}
-
-/// The outputs are behind, so reading waits.
-#[derive(Debug)]
-pub struct OutputBehind {
-    /// Finals that are not acknowledged.
-    pub unpublished_finals: usize,
-}
-
-impl OutputBehind {
-    /// Logs it.
-    pub fn emit(&self) {
-        let unpublished_finals = self.unpublished_finals;
-        warn!(
-            name: "output_behind",
-            unpublished_finals,
-            "the output topics do not keep up; reading waits for them"
         );
     }
 }

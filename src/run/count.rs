@@ -90,6 +90,7 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
     progress.bar.finish_and_clear();
     let ended = outcome.and_then(|()| end(&mut lines, &mut driver, saving.as_ref()).or(Ok(())));
     let ended = ended.and(driver.aside.finish(&mut || true));
+    driver.tell_too_old();
     let finished = driver.into_pipeline().finish(u64::MAX);
     // What the reporter failed with explains why the pipeline broke; a torn input is worth more than that.
     ended.and(finished)

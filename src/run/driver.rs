@@ -12,6 +12,7 @@ use crate::engine::catalog::Ask;
 use crate::engine::clock::Quarantine;
 use crate::engine::frame::Verdict;
 use crate::limits::{FRAMES_PER_ROUND, LAST_SAVE_WAIT_MS, SAVE_WAIT_MS};
+use crate::observe::happenings::TooOld;
 
 /// Admits frames for a pipeline.
 pub struct Driver {
@@ -231,6 +232,14 @@ impl Driver {
     /// Where frames were that have been quarantined since the last call, and why.
     pub fn take_quarantined(&mut self) -> Vec<(PartitionIndex, i64, Quarantine)> {
         std::mem::take(&mut self.quarantined)
+    }
+
+    /// Says which periods lack frames, since these came after the windows were forgotten.
+    pub(super) fn tell_too_old(&self) {
+        for (period, frames) in self.admission.ledger().expired() {
+            let period = period.name();
+            TooOld { period, frames }.emit();
+        }
     }
 
     /// Raises a barrier, and as many more as it takes to put out all that is due.

@@ -8,12 +8,13 @@ use std::path::Path;
 use clap::{Command, CommandFactory};
 use clap_mangen::Man;
 
+use super::query;
 use crate::cli::config::ConfigCommand;
 use crate::cli::papers::{CompletionsArgs, ManArgs};
-use crate::cli::{Cli, one_sentence};
+use crate::cli::{self, Cli, one_sentence};
 use crate::config::file::{Origins, Refused, parse, show};
 use crate::config::properties::properties;
-use crate::config::{CountConfig, RunConfig};
+use crate::config::{CountConfig, DemoConfig, RunConfig};
 use crate::error::Failure;
 
 /// Checks the configuration of a run, or prints it.
@@ -28,13 +29,15 @@ pub fn config(
     out: &mut dyn Write,
 ) -> Result<(), Failure> {
     let args = command.run();
-    RunConfig::resolve(args, env)?.connection.check()?;
+    RunConfig::resolve(args, &env)?.connection.check()?;
     let text = match command {
         ConfigCommand::Show(_) => show(origins, &properties(&args.kafka.properties)?),
         ConfigCommand::Check(_) => match origins.file() {
             Some(path) => {
-                if origins.has_section("count") {
-                    check_count(path)?;
+                for section in ["count", "demo", "query"] {
+                    if origins.has_section(section) {
+                        check_section(section, path, &env)?;
+                    }
                 }
                 format!("{}: ok\n", path.display())
             }
@@ -45,21 +48,26 @@ pub fn config(
         .map_err(|error| Failure::writing("standard output", &error))
 }
 
-/// Checks what a file says to `count`, as far as it can be told without inputs.
-fn check_count(file: &Path) -> Result<(), Failure> {
-    let words = ["headcount", "count", "--config"].map(OsString::from);
-    let words = words.into_iter().chain([file.into(), "-".into()]);
+/// Checks what a file says to another command, as far as it can be told without what is named when it is run.
+fn check_section(
+    section: &str,
+    file: &Path,
+    env: &impl Fn(&str) -> Option<String>,
+) -> Result<(), Failure> {
+    let words = ["headcount", section, "--config"].map(OsString::from);
+    let inputs = (section == "count").then(|| "-".into());
+    let words = words.into_iter().chain([file.into()]).chain(inputs);
     let typed = parse(words, &[]).map_err(|refused| match refused {
         Refused::Parser(error) => Failure::Usage(one_sentence(&error)),
         Refused::Failure(failure) => failure,
     })?;
-    match &typed.cli.command {
-        crate::cli::Command::Count(args) => {
-            let resolved = CountConfig::resolve(args).map(drop);
-            resolved.map_err(|failure| typed.origins.locate(failure))
-        }
+    let checked = match &typed.cli.command {
+        cli::Command::Count(args) => CountConfig::resolve(args).map(drop),
+        cli::Command::Demo(args) => DemoConfig::resolve(args, 0, env).map(drop),
+        cli::Command::Query(args) => query::check(args),
         _ => Ok(()),
-    }
+    };
+    checked.map_err(|failure| typed.origins.locate(failure))
 }
 
 /// Prints the completions for a shell.

@@ -190,7 +190,8 @@ impl ServicePublisher {
             Some(watermark) => self.outbox.leave_to_another(watermark),
             None => self.outbox.unpublished_finals(),
         };
-        self.unpublished.set(&self.outbox, finals);
+        self.unpublished
+            .set(&self.outbox, finals, self.turn.stands_by());
         self.is_saving = self.is_saving();
         Ok(())
     }

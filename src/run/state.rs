@@ -61,6 +61,8 @@ pub(super) struct Open {
     pub(super) audit: Audit,
     pub(super) precision: Precision,
     pub(super) calendar: Calendar,
+    /// The periods whose windows were counted.
+    pub(super) periods: u8,
     /// Where its windows ended when it was saved.
     pub(super) saved_ends: BTreeMap<WindowId, i64>,
     pub(super) shelf: Box<dyn Shelf>,
@@ -94,10 +96,11 @@ fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> 
     let precision = precision.ok_or_else(|| strange("precision"))?;
     let zone = inspected.identity("timezone").unwrap_or_default();
     let calendar = calendar_of(zone).ok_or_else(|| strange("time zone"))?;
+    let periods = periods_of(inspected.identity("windows")).ok_or_else(|| strange("windows"))?;
     let saved_ends = loaded.windows.iter().map(|(id, w, _)| (*id, w.end));
     let saved_ends = saved_ends.collect();
     let audit = loaded.redraw(&calendar).and_then(|calendar| {
-        let audit = audit(&loaded, precision, &calendar)?;
+        let audit = audit(&loaded, precision, &calendar, periods)?;
         Ok((audit, calendar))
     });
     let (audit, calendar) = audit.map_err(|damaged| Failure::State(damaged.to_string()))?;
@@ -106,6 +109,7 @@ fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> 
         saved_ends,
         precision,
         calendar,
+        periods,
         shelf: inspected.shelf()?,
         sketched: loaded
             .windows
@@ -114,6 +118,17 @@ fn take_up(mut inspected: Inspected, directory: &Path) -> Result<Open, Failure> 
             .collect(),
         inspected,
         loaded,
+    })
+}
+
+/// The set of the periods that a state names; all of them where it names none.
+fn periods_of(named: Option<&str>) -> Option<u8> {
+    let Some(named) = named else {
+        return Some(Period::all_bits());
+    };
+    named.split(',').try_fold(0, |bits, name| {
+        let period = Period::ALL.into_iter().find(|p| p.name() == name)?;
+        Some(bits | period.bit())
     })
 }
 

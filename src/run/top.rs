@@ -117,9 +117,9 @@ fn once(
         .map_err(|error| Failure::writing("standard output", &error))?;
     if age_ms > max_age_ms {
         return Err(Failure::Unavailable(format!(
-            "the newest tick in topic '{topic}' is {} s old; --max-age allows {} s: is the service running?",
-            age_ms / 1_000,
-            max_age_ms / 1_000
+            "the newest tick in topic '{topic}' is {:.1} s old; --max-age allows {} s: is the service running?",
+            age_ms as f64 / 1e3,
+            max_age_ms as f64 / 1e3
         )));
     }
     Ok(())

@@ -1,7 +1,7 @@
 //! What the output does not have yet, as the consumer loop sees it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crossbeam_channel::{Receiver, Sender, bounded};
@@ -11,12 +11,14 @@ use super::keep::Saves;
 use crate::engine::report::outbox::Outbox;
 use crate::io::clock::Clock;
 use crate::limits::{POLL_MAX_MS, UNPUBLISHED_FINALS_MAX, UNREACHABLE_END_MS};
+use crate::observe::happenings::Cause;
 
 /// What the output does not have yet, as the consumer loop sees it.
 #[derive(Debug, Clone)]
 pub(super) struct Unpublished {
     finals: Arc<AtomicUsize>,
     anything: Arc<AtomicBool>,
+    cause: Arc<AtomicU8>,
     changed: Receiver<()>,
     change: Sender<()>,
 }
@@ -27,6 +29,7 @@ impl Default for Unpublished {
         Self {
             finals: Arc::default(),
             anything: Arc::default(),
+            cause: Arc::default(),
             changed,
             change,
         }
@@ -40,6 +43,15 @@ impl Unpublished {
 
     pub(super) fn anything(&self) -> bool {
         self.anything.load(Ordering::Relaxed)
+    }
+
+    /// Why finals wait.
+    pub(super) fn cause(&self) -> Cause {
+        match self.cause.load(Ordering::Relaxed) {
+            cause if cause == Cause::State as u8 => Cause::State,
+            cause if cause == Cause::Another as u8 => Cause::Another,
+            _ => Cause::Output,
+        }
     }
 
     /// Whether so many finals wait that nothing more should be read.
@@ -75,9 +87,17 @@ impl Unpublished {
         }
     }
 
-    pub(super) fn set(&self, outbox: &Outbox, finals: usize) {
+    /// `stands_by` is whether another instance publishes: then nothing is owed.
+    pub(super) fn set(&self, outbox: &Outbox, finals: usize, stands_by: bool) {
         self.finals.store(finals, Ordering::Relaxed);
-        self.anything.store(!outbox.is_empty(), Ordering::Relaxed);
+        let owes = !outbox.is_empty() && !stands_by;
+        self.anything.store(owes, Ordering::Relaxed);
+        let cause = match (stands_by, outbox.unsaved_finals() > 0) {
+            (true, _) => Cause::Another,
+            (false, true) => Cause::State,
+            (false, false) => Cause::Output,
+        };
+        self.cause.store(cause as u8, Ordering::Relaxed);
         let _ = self.change.try_send(());
     }
 }

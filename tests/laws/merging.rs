@@ -1,6 +1,7 @@
 //! What is merged of the states of runs over some partitions each is the state of one run over all of them.
 
 use headcount::engine::admit::PartitionIndex;
+use headcount::engine::calendar::Period;
 use headcount::engine::catalog::{Ask, Emission};
 use headcount::engine::checkpoint::audit::audit;
 use headcount::engine::checkpoint::book::{Book, StateDigest};
@@ -65,7 +66,9 @@ fn merge(stores: &[MemoryStore], p: u8, greatest_clock: Option<EventTime>) -> (S
     let loaded: Vec<_> = stores.iter().map(load).collect();
     let parts = loaded.iter().map(|loaded| Part {
         names: loaded.names.clone(),
-        admission: audit(loaded, precision(p), &zone).unwrap().admission,
+        admission: audit(loaded, precision(p), &zone, Period::all_bits())
+            .unwrap()
+            .admission,
         loaded,
     });
     let union = unite(parts.collect(), precision(p), &zone).unwrap();

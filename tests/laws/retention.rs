@@ -47,7 +47,8 @@ fn a_window_that_was_forgotten_does_not_begin_anew_however_long_windows_are_kept
             }
             let (_, digest) = run.save();
             let loaded = run.store.load().unwrap().expect("it was saved");
-            let audited = audit(&loaded, precision(PRECISION), &calendar).unwrap();
+            let audited =
+                audit(&loaded, precision(PRECISION), &calendar, Period::all_bits()).unwrap();
             assert_eq!(audited.digest, digest, "seed {seed}");
             let before = retention_s;
             retention_s = Period::ALL.map(|_| dice.pick(&RETENTIONS_S));

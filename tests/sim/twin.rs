@@ -1,5 +1,6 @@
 //! A run to which nothing happens: it reads the same frames up to where a checkpoint is, and then has to be the same.
 
+use headcount::engine::calendar::Period;
 use headcount::engine::checkpoint::audit::audit;
 use headcount::engine::checkpoint::{Commit, Loaded};
 use headcount::engine::report::outbox::Outbox;
@@ -106,7 +107,13 @@ impl Twin {
         taken_up: &Engine,
     ) {
         let precision = Precision::new(scenario.rules.precision).unwrap();
-        let found = audit(loaded, precision, &engine::calendar(scenario)).unwrap();
+        let found = audit(
+            loaded,
+            precision,
+            &engine::calendar(scenario),
+            Period::all_bits(),
+        )
+        .unwrap();
         assert_eq!(
             found.digest, loaded.digest,
             "a state has the digest it says"

@@ -4,7 +4,7 @@ use super::book::{Book, StateDigest};
 use super::codec::Damaged;
 use super::{Loaded, SavedPartition};
 use crate::engine::admit::{Admission, Rules};
-use crate::engine::calendar::{Calendar, Period};
+use crate::engine::calendar::Calendar;
 use crate::engine::catalog::Emission;
 use crate::engine::clock::ClockRules;
 use crate::engine::shard::{Shard, Shelf};
@@ -20,12 +20,18 @@ pub struct Audit {
     pub digest: StateDigest,
 }
 
-/// Takes up a state as a run would, and computes its digest anew. `calendar` is that of [`Loaded::redrawn`].
+/// Takes up a state as a run would, and computes its digest anew. `calendar` is that of [`Loaded::redrawn`]; `periods` those
+/// whose windows were counted.
 ///
 /// # Errors
 ///
 /// When no run can have saved it.
-pub fn audit(loaded: &Loaded, precision: Precision, calendar: &Calendar) -> Result<Audit, Damaged> {
+pub fn audit(
+    loaded: &Loaded,
+    precision: Precision,
+    calendar: &Calendar,
+    periods: u8,
+) -> Result<Audit, Damaged> {
     let retention_s = Admission::saved_retention_s(&loaded.admission)?;
     let rules = Rules {
         calendar: calendar.clone(),
@@ -37,7 +43,7 @@ pub fn audit(loaded: &Loaded, precision: Precision, calendar: &Calendar) -> Resu
         },
         retention_s,
         emission: Emission::Live,
-        periods: Period::all_bits(),
+        periods,
     };
     let windows = loaded.windows.iter().map(|(id, window, _)| (*id, *window));
     let admission = Admission::restore(rules, &loaded.admission, windows)?;

@@ -103,11 +103,6 @@ struct Following {
 
 impl Following {
     fn look(&mut self) {
-        for tick in self.door.board.ticks_after(self.seen) {
-            self.seen = Some((tick.epoch, tick.tick));
-            let event = Event::default().event("tick").id(id(&tick));
-            self.waiting.push_back(event.data(&tick.json));
-        }
         let troubles = self.door.board.view().troubles(self.door.board.about());
         let wrong = troubles.into_iter().map(|trouble| Wrong {
             kind: trouble.kind.name(),
@@ -121,6 +116,11 @@ impl Following {
                 self.waiting.push_back(event);
             }
             self.status = Some(status);
+        }
+        for tick in self.door.board.ticks_after(self.seen) {
+            self.seen = Some((tick.epoch, tick.tick));
+            let event = Event::default().event("tick").id(id(&tick));
+            self.waiting.push_back(event.data(&tick.json));
         }
     }
 }

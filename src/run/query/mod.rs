@@ -16,7 +16,7 @@ use crate::error::Failure;
 use crate::io::http::parameters::{Question, read_series, read_users};
 use crate::io::http::problem::Problem;
 use crate::io::print::answers::{Trailing, print_trailing, print_users, print_windows};
-use crate::limits::LOOK_WINDOWS_MAX;
+use crate::limits::{LOOK_WINDOWS_MAX, SERIES_MAX};
 
 /// What is asked.
 enum Asked {
@@ -50,6 +50,20 @@ pub fn run(args: &QueryArgs, out: &mut dyn Write) -> Result<(), Failure> {
     printed.map_err(|error| Failure::writing("standard output", &error))
 }
 
+/// Whether the options make sense, whatever is asked in the end.
+///
+/// # Errors
+///
+/// The first one that does not.
+pub fn check(args: &QueryArgs) -> Result<(), Failure> {
+    asked(args)?;
+    let limits = 1..=SERIES_MAX as i64;
+    match args.limit.filter(|limit| !limits.contains(limit)) {
+        Some(_) => Err(Failure::Usage(format!("--limit must be 1 to {SERIES_MAX}"))),
+        None => Ok(()),
+    }
+}
+
 enum Answered {
     /// As a table has it, and as JSON.
     Trailing(Trailing, Value),
@@ -77,7 +91,9 @@ fn asked(args: &QueryArgs) -> Result<Asked, Failure> {
         .window
         .map(|period| format!("{period:?}").to_lowercase());
     put("window", window);
-    put("limit", args.limit.map(|n| n.to_string()));
+    // Of a file it may be for other questions.
+    let limit = args.limit.filter(|_| args.window.is_some());
+    put("limit", limit.map(|n| n.to_string()));
     let query = query.finish();
     let refused = |problem: Problem| {
         // The options are called as the parameters are.

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::super::state::{Open, open_at};
 use super::{Answered, Asked, unanswered};
 use crate::engine::admit::Admission;
-use crate::engine::calendar::{Bounds, WindowId};
+use crate::engine::calendar::{Bounds, Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
 use crate::engine::look::Select;
 use crate::engine::look::clerk::{Clerk, Counted, Looked, Unanswered};
@@ -41,7 +41,9 @@ impl Counted for AtRest {
 }
 
 pub(super) fn answer(directory: &Path, asked: &Asked) -> Result<Answered, Failure> {
-    let mut clerk = clerk(open_at(directory)?)?;
+    let open = open_at(directory)?;
+    check_period(asked, open.periods)?;
+    let mut clerk = clerk(open)?;
     let answered = match asked {
         Asked::Trailing => {
             let six = clerk.trailing(Select::Trailing).map_err(unanswered)?;
@@ -66,6 +68,23 @@ pub(super) fn answer(directory: &Path, asked: &Asked) -> Result<Answered, Failur
         }
     };
     answered.map_err(unanswered)
+}
+
+/// Of a period that was not counted there is no series.
+fn check_period(asked: &Asked, periods: u8) -> Result<(), Failure> {
+    let Asked::Windows(Question::Series(period, ..), _) = asked else {
+        return Ok(());
+    };
+    let counted = Period::ALL.into_iter().filter(|p| periods & p.bit() != 0);
+    let counted: Vec<_> = counted.map(Period::name).collect();
+    let wanted = Period::ALL[*period].name();
+    if counted.contains(&wanted) {
+        return Ok(());
+    }
+    Err(Failure::Usage(format!(
+        "the state was counted with --window {}: it has no windows of a {wanted}",
+        counted.join(",")
+    )))
 }
 
 fn one(clerk: &mut Clerk<AtRest>, select: Select) -> Result<Answered, Unanswered> {

@@ -44,7 +44,7 @@ impl Run<'_> {
                 self.driver.intake.lag = None;
                 // Said even if nothing more than silence was noticed before.
                 if !std::mem::replace(&mut self.is_refused, true) {
-                    self.is_unreachable = false;
+                    self.unreachable = None;
                 }
                 self.lose_touch(&why);
                 Ok(())
@@ -56,7 +56,7 @@ impl Run<'_> {
             }
             Some((Ok(partitions), asked)) => {
                 self.is_refused = false;
-                if std::mem::take(&mut self.is_unreachable) {
+                if self.unreachable.take().is_some() {
                     ReachedAgain.emit();
                     // What the brokers had to say meanwhile is heard only now.
                     self.quiet.lose_touch(now_ms);
@@ -159,6 +159,7 @@ impl Run<'_> {
         for surveyed in &new {
             self.follow(surveyed, is_first)?;
         }
+        self.check_until(partitions)?;
         for (topic, name) in self.config.topics.iter().enumerate() {
             let of_topic: Vec<_> = new.iter().filter(|p| p.topic == topic).collect();
             if !of_topic.is_empty() {
@@ -215,6 +216,13 @@ impl Run<'_> {
             return Ok(self.config.exit_at_end.then_some(high));
         };
         let end = until.get(&(topic, partition)).copied().unwrap_or(start);
+        if end < start {
+            return Err(Failure::Unavailable(format!(
+                "--until wants partition {partition} of '{}' up to offset {end}, and it is read from {start} on: what lies \
+                 before it is gone, or counted in the state already",
+                self.config.topics[topic]
+            )));
+        }
         if end > high {
             return Err(Failure::Unavailable(format!(
                 "--until wants partition {partition} of '{}' up to offset {end}, and it ends at {high}",
@@ -222,6 +230,21 @@ impl Run<'_> {
             )));
         }
         Ok(Some(end))
+    }
+
+    /// A partition that `--until` names has to be there.
+    fn check_until(&self, partitions: &[Surveyed]) -> Result<(), Failure> {
+        for (topic, partition) in self.config.until.iter().flat_map(|until| until.keys()) {
+            let is_it = |p: &Surveyed| (p.topic, p.partition) == (*topic, *partition);
+            if !partitions.iter().any(is_it) {
+                let there = partitions.iter().filter(|p| p.topic == *topic).count();
+                return Err(Failure::Unavailable(format!(
+                    "--until names partition {partition} of '{}', which has {there}",
+                    self.config.topics[*topic]
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// The name of a partition in records, and its topic and number.

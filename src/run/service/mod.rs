@@ -98,7 +98,7 @@ pub fn run(
         progress_ms: clock.monotonic_ms(),
         next_survey_ms: 0,
         surveyed_ms: 0,
-        is_unreachable: false,
+        unreachable: None,
         is_refused: false,
         nameless_since_ms: None,
         is_one_nameless: false,
@@ -162,7 +162,8 @@ struct Run<'a> {
     next_survey_ms: u64,
     /// When the last survey was asked for.
     surveyed_ms: u64,
-    is_unreachable: bool,
+    /// What was out of reach when it was last looked for.
+    unreachable: Option<String>,
     /// Whether it was said that the brokers do not let us in any more.
     is_refused: bool,
     /// Since when a partition is known to be another one than was read, and not whether its topic is.
@@ -334,7 +335,12 @@ impl Run<'_> {
         let unpublished_finals = self.unpublished.finals();
         let behind = self.unpublished.is_behind();
         if behind && !self.is_behind {
-            OutputBehind { unpublished_finals }.emit();
+            let cause = self.unpublished.cause();
+            OutputBehind {
+                unpublished_finals,
+                cause,
+            }
+            .emit();
         }
         self.is_behind = behind;
         if behind {
@@ -364,7 +370,7 @@ impl Run<'_> {
         self.quiet.lose_touch(self.clock.monotonic_ms());
         // Time that had begun to walk stands still too: frames may come that nobody hears of.
         self.driver.admission.wake_all();
-        if !std::mem::replace(&mut self.is_unreachable, true) {
+        if self.unreachable.replace(why.to_owned()).is_none() {
             Unreachable { why }.emit();
         }
     }
@@ -382,9 +388,12 @@ impl Run<'_> {
         let waited_ms = now_ms - self.progress_ms;
         if self.config.exit_at_end && waited_ms > UNREACHABLE_END_MS {
             return Err(Failure::Unavailable(format!(
-                "no progress for {} s, so the end of '{}' cannot be reached; check the brokers, the topic and the outputs",
+                "no progress for {} s, so the end of '{}' cannot be reached: {}",
                 UNREACHABLE_END_MS / 1_000,
-                self.config.topics.join(",")
+                self.config.topics.join(","),
+                self.unreachable
+                    .as_deref()
+                    .unwrap_or("check the brokers, the topic and the outputs")
             )));
         }
         Ok(())
@@ -403,6 +412,9 @@ impl Run<'_> {
             let last_words = self.last_words(at_end);
             // A broken pipeline says why when it is finished.
             debug_assert!(last_words.is_ok() || outcome.is_ok());
+        }
+        if at_end {
+            self.driver.tell_too_old();
         }
         let ledger = self.driver.admission.ledger().clone();
         let clock = self.clock;
@@ -441,13 +453,14 @@ impl Run<'_> {
         }
     }
 
-    fn last_words(&mut self, at_end: bool) -> Result<(), Broken> {
+    fn last_words(&mut self, is_end: bool) -> Result<(), Broken> {
         // Stopped at offsets that somebody named, it is to be compared with a run that went on.
-        let at_end = at_end && self.config.until.is_none();
+        let at_end = is_end && self.config.until.is_none();
         if at_end {
             self.driver.end()?;
         }
-        let has_begun = self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some();
+        let has_begun =
+            is_end || self.driver.admission.ledger().read > 0 || self.next_tick_ms.is_some();
         if has_begun && self.is_resumed() {
             self.driver.intake.stopped = true;
             self.tick(!at_end && self.saving.is_some())?;

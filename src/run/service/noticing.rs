@@ -104,17 +104,18 @@ impl Run<'_> {
         let ledger = admission.ledger();
         noticing.lately.note(ledger, now_ms, noticing.read_before);
         noticing.read_before = ledger.read;
-        noticing.unreachable_since_ms = match (self.is_unreachable, noticing.unreachable_since_ms) {
-            (true, since_ms) => Some(since_ms.unwrap_or(now_ms)),
-            (false, _) => None,
-        };
+        noticing.unreachable_since_ms =
+            match (self.unreachable.is_some(), noticing.unreachable_since_ms) {
+                (true, since_ms) => Some(since_ms.unwrap_or(now_ms)),
+                (false, _) => None,
+            };
         let known = noticing.names.len();
         for (topic, partition) in &self.places[known..] {
             let name = (topic.as_str().into(), partition.as_str().into());
             noticing.names.push(name);
         }
         // What was told before the brokers fell silent is worth nothing now.
-        let lags = (!self.is_unreachable).then_some(&noticing.lags);
+        let lags = self.unreachable.is_none().then_some(&noticing.lags);
         let partitions = noticing.names.iter().zip(0..self.driver.partitions().len());
         let partitions = partitions.map(|((topic, partition), i)| PartitionFacts {
             topic: Arc::clone(topic),

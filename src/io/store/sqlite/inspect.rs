@@ -39,11 +39,22 @@ impl Inspected {
         } else {
             directory.join(FILE)
         };
-        if !path.is_file() {
-            return Err(StoreError::Missing(format!(
-                "there is no state in {}: {FILE} is not there",
-                directory.display()
-            )));
+        // Not by opening it: to close it again would take away the locks that this process has on it.
+        let readable = rustix::fs::access(&path, rustix::fs::Access::READ_OK);
+        match readable {
+            Ok(()) if path.is_file() => {}
+            Err(why) if why != rustix::io::Errno::NOENT => {
+                return Err(StoreError::Missing(format!(
+                    "the state in {} cannot be read: {why}; who owns it can",
+                    directory.display()
+                )));
+            }
+            _ => {
+                return Err(StoreError::Missing(format!(
+                    "there is no state in {}: {FILE} is not there",
+                    directory.display()
+                )));
+            }
         }
         let connection = open_to_read(&path).map_err(|error| trouble(&path, &error))?;
         harden(&connection).map_err(|error| trouble(&path, &error))?;
