@@ -82,7 +82,7 @@ fn check_period(asked: &Asked, periods: u8) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::Usage(format!(
-        "the state was counted with --window {}: it has no windows of a {wanted}",
+        "the state was counted with --window {}: it has nothing of that length ({wanted})",
         counted.join(",")
     )))
 }
