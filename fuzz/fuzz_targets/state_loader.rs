@@ -123,7 +123,7 @@ fn behind_the_sums(bytes: &[u8]) {
 fn take_up(loaded: Loaded) {
     let precision = Precision::new(12).expect("a precision");
     let calendar = Calendar::utc();
-    let _ = audit(&loaded, precision, &calendar);
+    let _ = audit(&loaded, precision, &calendar, Period::all_bits());
     let rules = Rules {
         calendar: calendar.clone(),
         clock: ClockRules {

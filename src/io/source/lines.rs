@@ -1,5 +1,6 @@
 //! Frames from files and standard input, one a line; plain, gzip or zstd, told apart by their first bytes.
 
+mod foreign;
 mod known;
 mod length;
 
@@ -15,6 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
+pub(super) use self::foreign::refuse_foreign;
 pub use self::known::{Head, Mark, Marker, open_behind};
 pub(super) use self::length::{Length, Shared};
 use crate::error::Failure;
@@ -179,6 +181,7 @@ impl LineReader {
         let counted = Counted::new(input, bytes);
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
+        refuse_foreign(&name, head)?;
         let packing = Packing::of(head);
         let reader: Box<dyn BufRead + Send> = match packing {
             Packing::Plain => Box::new(raw),

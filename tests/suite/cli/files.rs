@@ -271,6 +271,33 @@ fn a_torn_file_is_refused_alike_by_any_number_of_threads() {
 }
 
 #[test]
+fn what_is_no_text_and_packed_in_no_known_way_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let cases: [(&[u8], &str); 6] = [
+        (b"\xfd7zXZ\0rest", "xz -dc"),
+        (b"BZh91AY&SYrest", "bzip2 -dc"),
+        (b"\x04\x22\x4d\x18rest", "lz4 -dc"),
+        (b"PK\x03\x04rest", "unzip -p"),
+        (b"\xff\xfe{\0", "iconv"),
+        (b"\xfe\xff\0{", "iconv"),
+    ];
+    for (bytes, tool) in cases {
+        std::fs::write(dir.path().join("x"), bytes).unwrap();
+        for (args, stdin) in [
+            (&["x"][..], &b""[..]),
+            (&["-"], bytes),
+            (&["x", "--state", "state"], b""),
+        ] {
+            let mut command = count(dir.path(), "2");
+            command.args(args);
+            let said = Said::of(process::run(command, stdin));
+            assert_eq!((said.code, &*said.stdout), (Some(65), ""), "{bytes:?}");
+            assert!(said.stderr.contains(tool), "{}", said.stderr);
+        }
+    }
+}
+
+#[test]
 fn a_file_that_is_cut_short_while_it_is_read_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().canonicalize().unwrap().join("x");

@@ -23,7 +23,7 @@ use stream::Stream;
 
 use super::lines::{
     BytesRead, Counted, Input, Length, LineReader, Packing, Shared, damaged, open_file,
-    refuse_twins,
+    refuse_foreign, refuse_twins,
 };
 use crate::error::Failure;
 use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
@@ -75,6 +75,7 @@ impl Chunks {
             let from = file.stream_position().map_err(failed)?;
             let length = read_at_most(&mut head, |to, done| file.read_at(to, from + done as u64));
             let length = length.map_err(failed)?;
+            refuse_foreign(&name, &head[..length])?;
             if Packing::of(&head[..length]) == Packing::Plain {
                 let is_shared = matches!(input, Input::Stdin);
                 let ranges = Ranges::new(
@@ -102,6 +103,7 @@ impl Chunks {
         let mut counted = Counted::new(file, bytes);
         let length = read_at_most(&mut head, |to, _| counted.read(to)).map_err(failed)?;
         let head = &head[..length];
+        refuse_foreign(&name, head)?;
         let whole = io::Cursor::new(head.to_vec()).chain(counted);
         let reader = unpacked(head, whole).map_err(failed)?;
         let stream = Stream::new(name, reader, Some(waits.into()), chunk_bytes);
