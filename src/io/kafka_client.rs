@@ -121,10 +121,7 @@ impl Connection {
         let mut config = ClientConfig::new();
         config
             .set("bootstrap.servers", &self.brokers)
-            .set("client.id", "headcount")
-            // Half of it is also the least time between two first connections: with the default of 100 ms every other program
-            // starts 50 ms late.
-            .set("reconnect.backoff.ms", "20");
+            .set("client.id", "headcount");
         for (key, value) in defaults {
             config.set(*key, *value);
         }
