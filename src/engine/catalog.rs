@@ -202,7 +202,7 @@ impl Catalog {
         was_forgotten || is_expired(self.retention_s[id.period as usize], end, watermark)
     }
 
-    /// The same where the windows are to be looked up.
+    /// [`Self::count`] where the windows are to be looked up.
     fn count_elsewhere(
         &mut self,
         ts: EventTime,
