@@ -474,22 +474,20 @@ pub struct Stopped {
     pub read: u64,
     /// Frames counted since the start.
     pub counted: u64,
-    /// Records that the output topics never acknowledged.
-    pub unacknowledged: bool,
+    /// What the last records still wait for, if there are any that were not acknowledged.
+    pub unpublished: Option<Cause>,
 }
 
 impl Stopped {
     /// Logs it.
     pub fn emit(&self) {
         let (read, counted) = (self.read, self.counted);
-        if self.unacknowledged {
-            warn!(
-                name: "stopped",
-                read,
-                counted, "stopped; the output topics did not take the last records"
-            );
-        } else {
-            info!(name: "stopped", read, counted, "stopped");
+        match self.unpublished {
+            Some(cause) => {
+                let why = cause.left_behind();
+                warn!(name: "stopped", read, counted, "stopped; {why}");
+            }
+            None => info!(name: "stopped", read, counted, "stopped"),
         }
     }
 }

@@ -74,7 +74,8 @@ impl Unpublished {
         meanwhile: &mut dyn FnMut(u64),
     ) {
         let (mut least, mut since_ms) = (self.finals(), clock.monotonic_ms());
-        while self.is_behind() && !saves.is_pressing() && !stop.load(Ordering::Relaxed) {
+        let ends = || saves.have_failed() || stop.load(Ordering::Relaxed);
+        while self.is_behind() && !saves.is_pressing() && !ends() {
             self.wait(Duration::from_millis(POLL_MAX_MS));
             let (finals, now_ms) = (self.finals(), clock.monotonic_ms());
             meanwhile(now_ms);

@@ -34,6 +34,17 @@ impl Cause {
     }
 }
 
+impl Cause {
+    /// The same of records that are left when a run ends.
+    pub(super) fn left_behind(self) -> &'static str {
+        match self {
+            Self::Output => "the output topics did not take the last records",
+            Self::State => "the last records wait for a state that was not written",
+            Self::Another => "the instance that publishes has not come so far",
+        }
+    }
+}
+
 impl OutputBehind {
     /// Logs it.
     pub fn emit(&self) {

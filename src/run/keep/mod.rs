@@ -37,6 +37,8 @@ struct Shared {
     unsaved_finals: AtomicUsize,
     /// Whether the end of the input was not saved, since a checkpoint before it was not written in time.
     lacks_end: AtomicBool,
+    /// Whether nothing more will be saved: a checkpoint could not be.
+    has_failed: AtomicBool,
     changed: Receiver<()>,
     change: Sender<()>,
 }
@@ -48,6 +50,7 @@ impl Default for Saves {
             under_way: AtomicBool::default(),
             unsaved_finals: AtomicUsize::default(),
             lacks_end: AtomicBool::default(),
+            has_failed: AtomicBool::default(),
             changed,
             change,
         }))
@@ -60,12 +63,20 @@ impl Saves {
         self.0.under_way.load(Ordering::Acquire)
     }
 
-    /// Begins one, once no other is under way; false if that took longer than `wait_ms`. Sketches that are on the shelf
-    /// after it must have been written before it.
+    /// Whether a checkpoint could not be written, so that the run ends.
+    pub(super) fn have_failed(&self) -> bool {
+        self.0.has_failed.load(Ordering::Acquire)
+    }
+
+    /// Begins one, once no other is under way; false if that took longer than `wait_ms`, or none is written any more. Sketches
+    /// that are on the shelf after it must have been written before it.
     pub(super) fn begin(&self, wait_ms: u64) -> bool {
         // Each try waits for a change, or for a part of the time.
         const TRIES: u64 = 20;
         for _ in 0..TRIES {
+            if self.have_failed() {
+                return false;
+            }
             if !self.is_under_way() {
                 self.0.under_way.store(true, Ordering::Release);
                 return true;
@@ -79,6 +90,12 @@ impl Saves {
     /// Nothing more is saved, although there is more to be.
     pub(super) fn give_up(&self) {
         self.0.lacks_end.store(true, Ordering::Release);
+    }
+
+    /// The one under way could not be written: nobody needs to wait for it, or for others.
+    fn fail(&self) {
+        self.0.has_failed.store(true, Ordering::Release);
+        let _ = self.0.change.try_send(());
     }
 
     /// The one under way is written.
@@ -219,7 +236,7 @@ impl Keeper {
         keeping: &mut Keeping,
         outbox: &mut Outbox,
     ) -> Result<(), Failure> {
-        result?;
+        result.inspect_err(|_| self.saves.fail())?;
         keeping.note_written(outbox);
         self.saves.end();
         Ok(())
@@ -270,4 +287,21 @@ fn write(
         }
     }
     store.commit(commit)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nobody_waits_for_a_checkpoint_that_could_not_be_written() {
+        let saves = Saves::default();
+        assert!(saves.begin(0), "none is under way");
+        let waiting = saves.clone();
+        // Its limit is longer than any test may take: it ends because it is told to.
+        let waits = std::thread::spawn(move || waiting.begin(u64::MAX));
+        saves.fail();
+        assert!(!waits.join().unwrap(), "it may not begin one");
+        assert!(saves.have_failed());
+    }
 }

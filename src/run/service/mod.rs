@@ -431,7 +431,7 @@ impl Run<'_> {
         let stopped = Stopped {
             read: ledger.read,
             counted: ledger.counted,
-            unacknowledged: unpublished.anything(),
+            unpublished: unpublished.anything().then(|| unpublished.cause()),
         };
         stopped.emit();
         outcome?;

@@ -13,13 +13,13 @@ mod rows;
 mod shelf;
 #[cfg(test)]
 mod tests;
+mod trouble;
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags, Transaction, params};
+use rusqlite::{Connection, OpenFlags, Transaction, params};
 use zstd::bulk::Compressor;
 
 use self::rows::{
@@ -27,6 +27,7 @@ use self::rows::{
     sum_of_partition, sum_of_record, sum_of_stretch, sum_of_window,
 };
 use self::shelf::SqliteShelf;
+use self::trouble::{damaged, trouble, unavailable};
 use super::{Store, StoreError};
 use crate::engine::checkpoint::{Commit, Loaded, SavedPartition};
 use crate::engine::shard::Shelf;
@@ -516,48 +517,4 @@ fn harden(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "cell_size_check", true)?;
     connection.pragma_update(None, "mmap_size", 0)?;
     connection.pragma_update(None, "cache_size", -STATE_CACHE_KIB)
-}
-
-fn unavailable(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Unavailable(format!("the state {}: {error}", path.display()))
-}
-
-fn damaged(path: &Path, why: &str) -> StoreError {
-    let previous = path.with_file_name(PREVIOUS);
-    let what_to_do = if previous.is_file() && previous != path {
-        format!(
-            "put {} in its place, and what came since is counted again",
-            previous.display()
-        )
-    } else {
-        "put a copy in its place, or name another directory and count from the topic again"
-            .to_owned()
-    };
-    StoreError::Damaged(format!(
-        "the state {} is damaged ({why}); nothing was changed in it: {what_to_do}",
-        path.display()
-    ))
-}
-
-fn trouble(path: &Path, error: &rusqlite::Error) -> StoreError {
-    use rusqlite::Error as E;
-    let is_damage = match error {
-        E::SqliteFailure(failure, _) => matches!(
-            failure.code,
-            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase | ErrorCode::Unknown
-        ),
-        E::SqlInputError { .. }
-        | E::FromSqlConversionFailure(..)
-        | E::IntegralValueOutOfRange(..)
-        | E::InvalidColumnType(..)
-        | E::InvalidColumnIndex(_)
-        | E::Utf8Error(..)
-        | E::QueryReturnedNoRows => true,
-        _ => false,
-    };
-    if is_damage {
-        damaged(path, &error.to_string())
-    } else {
-        StoreError::Unavailable(format!("the state {}: {error}", path.display()))
-    }
 }
