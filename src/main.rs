@@ -6,6 +6,7 @@ use clap::error::ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand;
 use headcount::cli::one_sentence;
 use headcount::config::file::{Refused, parse};
 use headcount::config::properties::secret_from;
+use headcount::config::variables;
 use headcount::error::Failure;
 use headcount::io::process::blank_arguments;
 use headcount::observe::{self, happenings::caution};
@@ -19,7 +20,8 @@ fn main() -> ExitCode {
     // Variables that are no text are not for us.
     let variables = std::env::vars_os();
     let texts = variables.filter_map(|(k, v)| Some((k.into_string().ok()?, v.into_string().ok()?)));
-    let typed = match parse(std::env::args_os(), &texts.collect::<Vec<_>>()) {
+    let texts: Vec<_> = texts.collect();
+    let typed = match parse(std::env::args_os(), &texts) {
         Ok(typed) => typed,
         // Help and version, asked for or for want of a subcommand.
         Err(Refused::Parser(help))
@@ -39,6 +41,10 @@ fn main() -> ExitCode {
             "a secret stood on the command line, where others could read it until now: give it by -X @FILE, -X NAME.file=FILE, \
              the environment or the configuration file",
         );
+    }
+    let names: Vec<_> = texts.into_iter().map(|(name, _)| name).collect();
+    for unread in variables::unread(&names) {
+        caution(&unread);
     }
     let has_clients = typed.cli.command.has_clients();
     let done = command::run(typed.cli.command, &typed.origins);

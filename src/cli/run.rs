@@ -101,7 +101,7 @@ pub struct RunArgs {
     )]
     pub forget: Vec<String>,
 
-    /// The job's name: the key of its records, and in them [default: the input topic's name]
+    /// The job's name: the key of its records, and in them [default: the names of the input topics, in their alphabetical order]
     #[arg(long, value_name = "NAME", env = "HEADCOUNT_JOB", hide_env = true)]
     pub job: Option<String>,
 

@@ -12,6 +12,7 @@ pub mod properties;
 mod replay;
 mod run;
 mod top;
+pub mod variables;
 
 pub use count::CountConfig;
 pub use counting::Counting;

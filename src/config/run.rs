@@ -137,7 +137,7 @@ impl RunConfig {
     /// One sentence about the first thing that makes no sense.
     pub fn resolve(args: &RunArgs, env: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         let topic = choose(args.topic.as_deref(), &env, "topic", "users");
-        let topics = topic_names(&topic)?;
+        let topics = in_order(topic_names(&topic)?);
         let stats = choose(args.output.as_deref(), &env, "output", "stats");
         let output = output(&stats, args, &topics)?;
         let (job, group) = job_and_group(args, &topics)?;
@@ -234,6 +234,12 @@ fn until(given: &[String], topics: &[String]) -> Result<Option<Ends>, Failure> {
         }
     }
     Ok(Some(until).filter(|until| !until.is_empty()))
+}
+
+/// The topics make up the job's name and what its state belongs to, for which the order they were given in is nothing.
+fn in_order(mut topics: Vec<String>) -> Vec<String> {
+    topics.sort_unstable();
+    topics
 }
 
 fn job_and_group(args: &RunArgs, topics: &[String]) -> Result<(String, String), Failure> {

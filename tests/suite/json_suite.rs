@@ -246,7 +246,13 @@ fn a_file_as_a_line_leaves_the_lines_around_it_alone() {
         .collect();
     let mut rejected: BTreeMap<&str, u64> = BTreeMap::new();
     for case in &files {
-        *rejected.entry(verdicts[case.name.as_str()]).or_default() += 1;
+        // A byte order mark before a line of a file is passed over.
+        let verdict = match case.name.as_str() {
+            "n_structure_UTF8_BOM_no_data.json" => "empty",
+            "i_structure_UTF-8_BOM_empty_object.json" => "uid_missing",
+            name => verdicts[name],
+        };
+        *rejected.entry(verdict).or_default() += 1;
     }
     let frames = &stats["frames"];
     assert_eq!(frames["read"], 2 * files.len() + 1);

@@ -1,8 +1,8 @@
 //! Frames from files and standard input, one a line; plain, gzip or zstd, told apart by their first bytes.
 
-mod foreign;
 mod known;
 mod length;
+mod packing;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -16,33 +16,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use flate2::bufread::MultiGzDecoder;
 
-pub(super) use self::foreign::refuse_foreign;
 pub use self::known::{Head, Mark, Marker, open_behind};
 pub(super) use self::length::{Length, Shared};
+pub(super) use self::packing::Packing;
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
-/// How an input is packed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Packing {
-    Plain,
-    Gzip,
-    Zstd,
-}
+/// What some programs put before the first line of a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = &[0xef, 0xbb, 0xbf];
 
-impl Packing {
-    /// So many first bytes tell.
-    pub(super) const HEAD_BYTES: usize = 4;
-
-    /// By the first bytes: the magic numbers of RFC 1952 and RFC 8878. A zstd file may also begin with a frame to be skipped, as those
-    /// of `pzstd` do.
-    pub(super) fn of(head: &[u8]) -> Self {
-        match head {
-            [0x1f, 0x8b, ..] => Self::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] | [0x50..=0x5f, 0x2a, 0x4d, 0x18, ..] => Self::Zstd,
-            _ => Self::Plain,
-        }
-    }
+/// A line without the byte order mark before it, which says nothing (RFC 8259, section 8.1). Where files were put together it may
+/// stand before any line.
+pub(super) fn unmarked(line: &[u8]) -> &[u8] {
+    line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line)
 }
 
 /// A file to read, or standard input.
@@ -181,8 +167,7 @@ impl LineReader {
         let counted = Counted::new(input, bytes);
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
-        refuse_foreign(&name, head)?;
-        let packing = Packing::of(head);
+        let packing = Packing::of(&name, head)?;
         let reader: Box<dyn BufRead + Send> = match packing {
             Packing::Plain => Box::new(raw),
             Packing::Gzip => {
@@ -221,15 +206,15 @@ impl LineReader {
                     return Ok(None);
                 }
                 self.lines += 1;
-                return Ok(Some(on(self.lines - 1, &self.partial)));
+                return Ok(Some(on(self.lines - 1, unmarked(&self.partial))));
             }
             if let Some(end) = memchr::memchr(b'\n', buffer) {
                 self.lines += 1;
                 let result = if self.partial.is_empty() {
-                    on(self.lines - 1, &buffer[..end])
+                    on(self.lines - 1, unmarked(&buffer[..end]))
                 } else {
                     keep(&mut self.partial, &buffer[..end]);
-                    on(self.lines - 1, &self.partial)
+                    on(self.lines - 1, unmarked(&self.partial))
                 };
                 self.reader.consume(end + 1);
                 return Ok(Some(result));
@@ -267,7 +252,7 @@ impl LineReader {
         if buffer.is_empty() {
             if !self.partial.is_empty() {
                 self.lines += 1;
-                on(&self.partial);
+                on(unmarked(&self.partial));
                 self.partial.clear();
             }
             return Ok(false);
@@ -276,10 +261,10 @@ impl LineReader {
         for end in memchr::memchr_iter(b'\n', buffer) {
             self.lines += 1;
             if self.partial.is_empty() {
-                on(&buffer[start..end]);
+                on(unmarked(&buffer[start..end]));
             } else {
                 keep(&mut self.partial, &buffer[start..end]);
-                on(&self.partial);
+                on(unmarked(&self.partial));
                 self.partial.clear();
             }
             start = end + 1;
@@ -357,6 +342,12 @@ mod tests {
         }
         assert_eq!(lines_of(b"a\nb\n", 3), [b"a", b"b"]);
         assert!(lines_of(b"", 3).is_empty());
+        for buffer in 1..9 {
+            assert_eq!(
+                lines_of(b"\xef\xbb\xbfa\n\xef\xbb\xbfb", buffer),
+                [b"a", b"b"]
+            );
+        }
     }
 
     #[test]

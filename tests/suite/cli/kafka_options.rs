@@ -39,6 +39,8 @@ fn without_options_it_reads_users_and_writes_stats_on_this_machine() {
     assert!(!config.exit_at_end && config.connection.properties.is_empty());
 
     let config = resolve(&["-t", "a,b", "-o", "out"], &[]).unwrap();
+    let turned = resolve(&["-t", "b,a", "-o", "out"], &[]).unwrap();
+    assert_eq!((&turned.topics, &turned.job), (&config.topics, &config.job));
     assert_eq!(config.topics, ["a", "b"]);
     assert_eq!(config.output, topics("out", "out-windows"));
     assert_eq!(

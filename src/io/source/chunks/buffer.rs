@@ -1,5 +1,6 @@
 //! The memory that a chunk is read into, kept from chunk to chunk.
 
+use crate::io::source::lines::unmarked;
 use crate::limits::{COPY_ALIGNMENT, KEPT_CHUNK_BYTES, MAX_FRAME_BYTES};
 
 /// Lines that were read together.
@@ -27,7 +28,7 @@ impl ChunkBuffer {
                 }
                 None => std::mem::take(&mut rest),
             };
-            Some(&line[..line.len().min(MAX_FRAME_BYTES + 1)])
+            Some(unmarked(&line[..line.len().min(MAX_FRAME_BYTES + 1)]))
         })
     }
 

@@ -23,7 +23,7 @@ use stream::Stream;
 
 use super::lines::{
     BytesRead, Counted, Input, Length, LineReader, Packing, Shared, damaged, open_file,
-    refuse_foreign, refuse_twins,
+    refuse_twins,
 };
 use crate::error::Failure;
 use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
@@ -75,8 +75,8 @@ impl Chunks {
             let from = file.stream_position().map_err(failed)?;
             let length = read_at_most(&mut head, |to, done| file.read_at(to, from + done as u64));
             let length = length.map_err(failed)?;
-            refuse_foreign(&name, &head[..length])?;
-            if Packing::of(&head[..length]) == Packing::Plain {
+            let packing = Packing::of(&name, &head[..length])?;
+            if packing == Packing::Plain {
                 let is_shared = matches!(input, Input::Stdin);
                 let ranges = Ranges::new(
                     name,
@@ -89,10 +89,10 @@ impl Chunks {
                 return Ok(Self(Kind::Ranges(ranges)));
             }
             let file = Arc::new(file);
-            let opened = Length::of(&file);
+            let opened = Length::told(&file, kind.len());
             let counted = Counted::new(Shared(file), bytes);
-            let reader = unpacked(&head[..length], counted).map_err(failed)?;
-            let stream = Stream::new(name, reader, None, chunk_bytes).of_length(opened);
+            let reader = unpacked(packing, counted).map_err(failed)?;
+            let stream = Stream::new(name, reader, None, chunk_bytes).of_length(Some(opened));
             return Ok(Self(Kind::Stream(Mutex::new(stream))));
         }
         if kind.file_type().is_fifo() {
@@ -103,9 +103,9 @@ impl Chunks {
         let mut counted = Counted::new(file, bytes);
         let length = read_at_most(&mut head, |to, _| counted.read(to)).map_err(failed)?;
         let head = &head[..length];
-        refuse_foreign(&name, head)?;
+        let packing = Packing::of(&name, head)?;
         let whole = io::Cursor::new(head.to_vec()).chain(counted);
-        let reader = unpacked(head, whole).map_err(failed)?;
+        let reader = unpacked(packing, whole).map_err(failed)?;
         let stream = Stream::new(name, reader, Some(waits.into()), chunk_bytes);
         Ok(Self(Kind::Stream(Mutex::new(stream))))
     }
@@ -172,9 +172,9 @@ fn read_at_most(
     Ok(done)
 }
 
-fn unpacked(head: &[u8], raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
+fn unpacked(packing: Packing, raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
     let packed = |raw| BufReader::with_capacity(READ_BUFFER_BYTES, raw);
-    Ok(match Packing::of(head) {
+    Ok(match packing {
         Packing::Plain => Box::new(raw),
         Packing::Gzip => Box::new(MultiGzDecoder::new(packed(raw))),
         Packing::Zstd => Box::new(zstd::Decoder::with_buffer(packed(raw))?),

@@ -22,8 +22,7 @@ pub(super) struct Ranges {
     /// Where the first range begins.
     from: u64,
     /// How long the file was when it was opened.
-    size: u64,
-    length: Option<Length>,
+    length: Length,
     /// Whether others may read on where this ends.
     is_shared: bool,
     range_bytes: u64,
@@ -41,10 +40,9 @@ impl Ranges {
     ) -> Self {
         Self {
             name,
-            length: Length::of(file),
+            length: Length::told(file, size),
             file: Arc::clone(file),
             from,
-            size,
             is_shared,
             range_bytes: range_bytes as u64,
             bytes: Arc::clone(bytes),
@@ -52,7 +50,7 @@ impl Ranges {
     }
 
     pub(super) fn is_within(&self, number: u64) -> bool {
-        self.from + number * self.range_bytes < self.size
+        self.from + number * self.range_bytes < self.length.bytes()
     }
 
     /// Reads the lines that begin in a range. Returns whether the file ends in it, or in its last line.
@@ -122,10 +120,7 @@ impl Ranges {
     }
 
     pub(super) fn finish(&self) -> Result<(), Failure> {
-        let now = match &self.length {
-            Some(length) => length.check(&self.name)?,
-            None => self.size,
-        };
+        let now = self.length.check(&self.name)?;
         if self.is_shared {
             // Who reads on from standard input finds it as if it had been read in order. No harm where that is refused.
             let _ = (&*self.file).seek(SeekFrom::Start(now));

@@ -18,10 +18,20 @@ impl Length {
     /// `None` of what has no length, such as a pipe.
     pub(in crate::io::source) fn of(file: &Arc<File>) -> Option<Self> {
         let metadata = file.metadata().ok().filter(std::fs::Metadata::is_file)?;
-        Some(Self {
+        Some(Self::told(file, metadata.len()))
+    }
+
+    /// Of a file whose length is known.
+    pub(in crate::io::source) fn told(file: &Arc<File>, bytes: u64) -> Self {
+        Self {
             file: Arc::clone(file),
-            bytes: metadata.len(),
-        })
+            bytes,
+        }
+    }
+
+    /// How long it was when it was opened.
+    pub(in crate::io::source) fn bytes(&self) -> u64 {
+        self.bytes
     }
 
     /// Returns how long it is now.
