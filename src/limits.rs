@@ -282,8 +282,9 @@ pub const PICTURE_ROWS: u16 = 34;
 pub const TABLE_ROWS: usize = 24;
 /// Time between two looks of the progress bar, in milliseconds.
 pub const PROGRESS_EVERY_MS: u64 = 100;
-/// Bytes read at once from a file or pipe.
-pub const READ_BUFFER_BYTES: usize = 1 << 20;
+/// Bytes read at once where lines are read one by one, or unpacked. Each input that is read has such a buffer or two, and there
+/// may be a thousand.
+pub const READ_BUFFER_BYTES: usize = 64 << 10;
 /// Bytes of a chunk of lines that one thread reads and decodes: few enough to stay in a core's cache. Its last line may
 /// be longer.
 pub const CHUNK_BYTES: usize = 1 << 20;

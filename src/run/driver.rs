@@ -19,8 +19,8 @@ pub struct Driver {
     /// Clocks, watermark, ledger.
     pub admission: Admission,
     pipeline: Pipeline,
-    partitions: Arc<[String]>,
-    places: Arc<[String]>,
+    partitions: Names,
+    places: Names,
     saves: Option<Saves>,
     /// Whether what waits at the end of a partition goes on waiting.
     leaves_waiting: bool,
@@ -39,6 +39,22 @@ pub struct Driver {
     settled: Vec<Settled>,
 }
 
+/// Names that only grow in number, as they are told to other threads.
+#[derive(Default)]
+struct Names {
+    all: Vec<String>,
+    told: Arc<[String]>,
+}
+
+impl Names {
+    fn told(&mut self) -> &Arc<[String]> {
+        if self.told.len() < self.all.len() {
+            self.told = self.all.as_slice().into();
+        }
+        &self.told
+    }
+}
+
 impl Driver {
     /// A driver without partitions. Where a barrier takes several rounds, `gate` is called before each further one: it
     /// may wait until the output has caught up.
@@ -52,8 +68,8 @@ impl Driver {
         Self {
             admission,
             pipeline,
-            partitions: Arc::new([]),
-            places: Arc::new([]),
+            partitions: Names::default(),
+            places: Names::default(),
             saves: None,
             leaves_waiting: false,
             before_end: None,
@@ -86,7 +102,7 @@ impl Driver {
         place: (String, String),
         unread: bool,
     ) -> PartitionIndex {
-        let index = self.partitions.len();
+        let index = self.partitions.all.len();
         self.name_partition(name, place);
         self.admission.resume(index, unread);
         index
@@ -98,11 +114,9 @@ impl Driver {
     }
 
     fn name_partition(&mut self, name: String, (topic, number): (String, String)) {
-        let places = self.places.iter().cloned();
-        self.places = places.chain([place_name(&topic, &number)]).collect();
+        self.places.all.push(place_name(&topic, &number));
         self.aside.add_partition(topic, number);
-        let names = self.partitions.iter().cloned().chain([name]);
-        self.partitions = names.collect();
+        self.partitions.all.push(name);
     }
 
     /// From now on the state is saved when a barrier asks for it, or so many finals wait that it must be.
@@ -114,7 +128,7 @@ impl Driver {
     /// The partitions' names, by index.
     #[must_use]
     pub fn partitions(&self) -> &[String] {
-        &self.partitions
+        &self.partitions.all
     }
 
     /// Takes one decoded frame; returns what became of it at once. The payload must be there where
@@ -198,7 +212,7 @@ impl Driver {
                 self.saves.take().iter().for_each(Saves::give_up);
             }
             rest(self)?;
-            for partition in 0..self.partitions.len() {
+            for partition in 0..self.partitions.all.len() {
                 self.admission.finish(partition);
                 self.settle()?;
             }
@@ -270,8 +284,12 @@ impl Driver {
                 barrier.saved = Some(Box::new(before.save_words(&self.admission)));
             }
             let more = barrier.more;
-            self.pipeline
-                .barrier(barrier, &self.partitions, &self.places, self.intake)?;
+            self.pipeline.barrier(
+                barrier,
+                self.partitions.told(),
+                self.places.told(),
+                self.intake,
+            )?;
             if !more {
                 return Ok(is_saved);
             }
@@ -295,7 +313,7 @@ impl Driver {
         };
         let first = FromAdmission {
             known,
-            names: Arc::clone(&self.partitions),
+            names: Arc::clone(self.partitions.told()),
             shards,
         };
         let reply = slip.reply;

@@ -1,5 +1,6 @@
 //! Which of the files named are those that the state knows.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
 use crate::cli::run::OnGap;
@@ -44,8 +45,33 @@ struct Search<'a> {
     found: Vec<Option<usize>>,
     /// Where to read on in each input that is known.
     readers: Vec<Option<(LineReader, Marker)>>,
-    heads: Vec<Head>,
+    heads: Beginnings,
+    names: Vec<String>,
     bytes: &'a BytesRead,
+}
+
+/// The inputs by how they begin: there may be many, and as many files that are known.
+struct Beginnings {
+    heads: Vec<Head>,
+    /// By the digest of beginnings of one length, the last one that was asked for: that of most files is the same.
+    by_digest: BTreeMap<u128, Vec<usize>>,
+    length: Option<usize>,
+}
+
+impl Beginnings {
+    /// The inputs that begin as the file with this mark did, in their order.
+    fn like(&mut self, mark: &Mark) -> Vec<usize> {
+        let (length, digest) = mark.head();
+        if self.length.replace(length) != Some(length) {
+            self.by_digest.clear();
+            for (input, head) in self.heads.iter().enumerate() {
+                if let Some(digest) = head.digest(length) {
+                    self.by_digest.entry(digest).or_default().push(input);
+                }
+            }
+        }
+        self.by_digest.get(&digest).cloned().unwrap_or_default()
+    }
 }
 
 /// Finds each input among the known files by what it holds; of several that hold the same, by its name.
@@ -66,7 +92,12 @@ pub(super) fn find(
         found: vec![None; known.len()],
         known,
         readers: inputs.iter().map(|_| None).collect(),
-        heads: heads.collect::<Result<_, _>>()?,
+        heads: Beginnings {
+            heads: heads.collect::<Result<_, _>>()?,
+            by_digest: BTreeMap::new(),
+            length: None,
+        },
+        names: inputs.iter().map(Input::name).collect(),
         bytes,
     };
     search.search()?;
@@ -115,9 +146,9 @@ impl Search<'_> {
     }
 
     fn look_for(&mut self, known: usize, name_counts: bool) -> Result<(), Failure> {
-        for input in 0..self.inputs.len() {
+        for input in self.heads.like(&self.known[known].mark) {
             let is_free = self.readers[input].is_none() && self.found[known].is_none();
-            let is_meant = !name_counts || self.inputs[input].name() == self.known[known].name;
+            let is_meant = !name_counts || self.names[input] == self.known[known].name;
             if is_free && is_meant {
                 self.try_as(input, known)?;
             }
@@ -127,7 +158,7 @@ impl Search<'_> {
 
     fn try_as(&mut self, input: usize, known: usize) -> Result<(), Failure> {
         let Known { lines, mark, .. } = &self.known[known];
-        let head = &self.heads[input];
+        let head = &self.heads.heads[input];
         let path = path(&self.inputs[input])?;
         if let Some(behind) = open_behind(path, head, (*lines, mark), self.bytes)? {
             self.readers[input] = Some(behind);
@@ -137,10 +168,11 @@ impl Search<'_> {
     }
 
     fn finish(self, on_gap: OnGap) -> Result<Found, Failure> {
-        let names: Vec<_> = self.inputs.iter().map(Input::name).collect();
+        let names = self.names;
+        let by_name: BTreeMap<_, _> = names.iter().zip(0..).collect();
         let mut places = Places::default();
-        let mut taken: Vec<_> = self.known.iter().map(|known| known.name.clone()).collect();
-        taken.extend(names.iter().cloned());
+        let of_known = self.known.iter().map(|known| known.name.clone());
+        let mut taken: BTreeSet<_> = of_known.chain(names.iter().cloned()).collect();
         for (Known { name, lines, .. }, found) in self.known.into_iter().zip(self.found) {
             let name = match found {
                 Some(input) => {
@@ -150,14 +182,15 @@ impl Search<'_> {
                     }
                     new.clone()
                 }
-                None if names.contains(&name) => {
-                    let aside = set_aside(&name, lines, on_gap, &taken)?;
-                    let input = names.iter().position(|other| *other == name);
-                    places.behind_gaps.extend(input.filter(|_| lines > 0));
-                    taken.push(aside.clone());
-                    aside
-                }
-                None => name,
+                None => match by_name.get(&name) {
+                    Some(input) => {
+                        let aside = set_aside(&name, lines, on_gap, &taken)?;
+                        places.behind_gaps.extend((lines > 0).then_some(*input));
+                        taken.insert(aside.clone());
+                        aside
+                    }
+                    None => name,
+                },
             };
             places.known.push((name, found));
         }
@@ -182,7 +215,12 @@ impl Search<'_> {
 }
 
 /// The name that a file keeps in the state which is gone, where its own is that of another one now.
-fn set_aside(name: &str, lines: i64, on_gap: OnGap, taken: &[String]) -> Result<String, Failure> {
+fn set_aside(
+    name: &str,
+    lines: i64,
+    on_gap: OnGap,
+    taken: &BTreeSet<String>,
+) -> Result<String, Failure> {
     // Of which nothing was counted, of that nothing is missed.
     if on_gap == OnGap::Fail && lines > 0 {
         return Err(Failure::Gap(format!(

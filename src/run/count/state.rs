@@ -19,7 +19,7 @@ use crate::engine::shard::Shard;
 use crate::error::Failure;
 use crate::io::clock::Clock;
 use crate::io::source::chunks::{self, Opened};
-use crate::io::source::lines::{BytesRead, Mark, Marker};
+use crate::io::source::lines::{BytesRead, Mark, Marker, unmarked};
 use crate::io::store::Store;
 use crate::io::store::sqlite::{Identity, SqliteStore};
 use crate::observe::happenings::FilesResumed;
@@ -219,7 +219,7 @@ impl Saving {
                     offset,
                     appended: None,
                 };
-                let verdict = decoder.decode(Some(&line));
+                let verdict = decoder.decode(Some(unmarked(&line)));
                 driver.admit(arrival, Some(&line), verdict)?;
             }
             Ok(())

@@ -7,6 +7,7 @@ use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::Verdict;
 use crate::error::Failure;
 use crate::io::source::chunks::{ChunkBuffer, Chunks, Extent, Torn};
+use crate::io::source::lines::unmarked;
 use crate::limits::HINT_FRAMES;
 
 /// Of which lines the text is kept until they are admitted.
@@ -130,7 +131,7 @@ impl Hand {
     fn decode(&mut self, to: &mut Decoded) {
         let guesses = self.guesses.load(Ordering::Relaxed);
         for (number, line) in self.buffer.lines().enumerate() {
-            let verdict = self.decoder.decode(Some(line));
+            let verdict = self.decoder.decode(Some(unmarked(line)));
             to.verdicts.push(verdict);
             if guesses
                 && to.event_times.len() < HINT_FRAMES as usize

@@ -10,7 +10,7 @@ use crate::config::{ReplayConfig, Tempo};
 use crate::engine::decode::{Decoder, Fields};
 use crate::engine::frame::{UserHash, Verdict};
 use crate::error::Failure;
-use crate::io::source::lines::{BytesRead, LineReader};
+use crate::io::source::lines::{BytesRead, LineReader, unmarked};
 use crate::limits::REPLAY_BLOCKS_AHEAD;
 use crate::run::pipeline::spawn;
 
@@ -148,6 +148,7 @@ fn read_round(
     loop {
         let mut block = Block::default();
         let goes_on = reader.block(&mut |line| {
+            let line = unmarked(line);
             if number >= from_line {
                 block.bytes.extend_from_slice(line);
                 let line = examiner.examine(number, line, block.bytes.len());

@@ -172,6 +172,32 @@ fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
 }
 
 #[test]
+fn a_file_with_a_byte_order_mark_is_known_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    append(
+        &log,
+        format!("\u{feff}{}", line("a", 1_767_225_600)).as_bytes(),
+    );
+    let counted = |said: &Said| {
+        let mut printed = Printed::default();
+        printed.take(said);
+        printed.stats["frames"]["counted"].clone()
+    };
+    assert_eq!(counted(&count(dir.path(), "state", &["log"])), 1);
+    append(&log, line("b", 1_767_225_601).as_bytes());
+    assert_eq!(counted(&count(dir.path(), "state", &["log"])), 2);
+    // Behind the first of the frames, under another name; its last line is a frame only once it is whole.
+    append(&log, "\u{feff}{\"uid\":\"c\",".as_bytes());
+    fs::rename(&log, dir.path().join("log.1")).unwrap();
+    assert_eq!(counted(&count(dir.path(), "state", &["log.1"])), 2);
+    append(&dir.path().join("log.1"), b"\"ts\":1767225602}");
+    assert_eq!(counted(&count(dir.path(), "state", &["log.1"])), 3);
+    append(&dir.path().join("log.1"), b"\n");
+    assert_eq!(counted(&count(dir.path(), "state", &["log.1"])), 3);
+}
+
+#[test]
 fn rotated_and_packed_files_are_known_by_what_they_hold() {
     let text = frames(4_000, 9);
     let dir = tempfile::tempdir().unwrap();

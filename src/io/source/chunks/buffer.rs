@@ -1,6 +1,5 @@
 //! The memory that a chunk is read into, kept from chunk to chunk.
 
-use crate::io::source::lines::unmarked;
 use crate::limits::{COPY_ALIGNMENT, KEPT_CHUNK_BYTES, MAX_FRAME_BYTES};
 
 /// Lines that were read together.
@@ -28,7 +27,7 @@ impl ChunkBuffer {
                 }
                 None => std::mem::take(&mut rest),
             };
-            Some(unmarked(&line[..line.len().min(MAX_FRAME_BYTES + 1)]))
+            Some(&line[..line.len().min(MAX_FRAME_BYTES + 1)])
         })
     }
 

@@ -18,8 +18,9 @@ pub(super) struct Stream {
     /// Where what is to be read comes from, if that may take its time.
     waits: Option<OwnedFd>,
     chunk_bytes: usize,
-    /// What was read behind the last newline of the chunk before.
-    next: ChunkBuffer,
+    /// What was read behind the last newline of the chunk before. No more than that is kept of an input while others are read: there
+    /// may be many.
+    rest: Vec<u8>,
     number: u64,
     /// Whether the rest of a line is to be passed over, because there was too much of it.
     skips: bool,
@@ -36,14 +37,12 @@ impl Stream {
         waits: Option<OwnedFd>,
         chunk_bytes: usize,
     ) -> Self {
-        let mut next = ChunkBuffer::default();
-        next.begin_at(0);
         Self {
             name,
             reader,
             waits,
             chunk_bytes,
-            next,
+            rest: Vec::new(),
             number: 0,
             skips: false,
             ended: false,
@@ -65,6 +64,12 @@ impl Stream {
         }
     }
 
+    /// Bytes of memory that it has between two chunks, beside what its reader has.
+    #[cfg(test)]
+    pub(super) fn kept_bytes(&self) -> usize {
+        self.rest.capacity()
+    }
+
     /// Reads the next chunk: as many lines as it may have, or those that have come, where the next would be waited for.
     pub(super) fn read(&mut self, buffer: &mut ChunkBuffer) -> Result<Extent, Torn> {
         buffer.clear();
@@ -76,8 +81,11 @@ impl Stream {
             return Err(Torn { number, why });
         }
         if !self.ended {
-            // The other buffer is the room for what is behind this chunk.
-            mem::swap(buffer, &mut self.next);
+            let rest = mem::take(&mut self.rest);
+            // What is read behind it begins with a page of a pipe.
+            buffer.begin_at((rest.len() as u64).wrapping_neg());
+            buffer.room(rest.len()).copy_from_slice(&rest);
+            buffer.fill(rest.len());
             if let Err(error) = self.fill(buffer) {
                 // What was whole before it counts, as if it had been read line by line.
                 let whole = memchr::memrchr(b'\n', buffer.text()).map_or(0, |newline| newline + 1);
@@ -134,11 +142,7 @@ impl Stream {
                 return Ok(());
             }
             if line > 0 && (text.len() >= self.chunk_bytes || !self.has_more()) {
-                let rest = &text[line..];
-                // What is read behind it begins with a page of a pipe.
-                self.next.begin_at((rest.len() as u64).wrapping_neg());
-                self.next.room(rest.len()).copy_from_slice(rest);
-                self.next.fill(rest.len());
+                self.rest = text[line..].to_vec();
                 buffer.truncate(line);
                 return Ok(());
             }

@@ -232,6 +232,19 @@ fn a_chunk_of_a_stream_is_what_has_come() {
 }
 
 #[test]
+fn between_chunks_only_the_line_that_was_begun_is_kept() {
+    let text = "x".repeat(99) + "\n";
+    let input = io::Cursor::new(text.repeat(10_000));
+    let mut stream = Stream::new(String::new(), Box::new(input), None, 64 << 10);
+    let mut buffer = ChunkBuffer::default();
+    assert_eq!(stream.kept_bytes(), 0);
+    while !stream.read(&mut buffer).unwrap().ended {
+        assert!(stream.kept_bytes() < 100, "{}", stream.kept_bytes());
+    }
+    assert_eq!(stream.kept_bytes(), 0);
+}
+
+#[test]
 fn bytes_read_are_those_on_disk() {
     let dir = tempfile::tempdir().unwrap();
     let text: String = (0..1_000).map(|i| format!("line {i}\n")).collect();

@@ -40,6 +40,12 @@ impl Mark {
         out
     }
 
+    /// How long the beginning is by which it is known, and its XXH3-128.
+    #[must_use]
+    pub fn head(&self) -> (usize, u128) {
+        (self.head_bytes as usize, self.head)
+    }
+
     /// Reads what [`Self::to_bytes`] wrote.
     ///
     /// # Errors
@@ -132,11 +138,10 @@ impl Head {
         Ok(Self(head))
     }
 
-    /// Whether the file begins as the one with this mark did.
+    /// XXH3-128 of its first bytes; `None` where it has fewer.
     #[must_use]
-    pub fn is_of(&self, mark: &Mark) -> bool {
-        let same = self.0.get(..mark.head_bytes as usize);
-        same.is_some_and(|same| xxh3_128(same) == mark.head)
+    pub fn digest(&self, bytes: usize) -> Option<u128> {
+        self.0.get(..bytes).map(xxh3_128)
     }
 }
 
@@ -151,7 +156,8 @@ pub fn open_behind(
     (lines, mark): (i64, &Mark),
     bytes: &BytesRead,
 ) -> Result<Option<(LineReader, Marker)>, Failure> {
-    if !head.is_of(mark) {
+    let (length, digest) = mark.head();
+    if head.digest(length) != Some(digest) {
         return Ok(None);
     }
     let input = Input::File(path.to_owned());
