@@ -88,6 +88,13 @@ pub const ASIDE_IN_FLIGHT_FRAMES: u64 = 10_000;
 pub const ASIDE_IN_FLIGHT_BYTES: u64 = 32 << 20;
 /// How long such a topic must have had no room until the log says that reading waits for it.
 pub const ASIDE_STUCK_MS: u64 = 5_000;
+/// How long a checkpoint waits until such topics have what was handed to them, in milliseconds. Then it is saved all the same: copies
+/// may be missing if the process is killed before they are there.
+pub const ASIDE_KEEP_MS: u64 = 500;
+/// Bytes of a file for frames that were not counted that may be in memory until they are written.
+pub const ASIDE_BUFFER_BYTES: usize = 64 << 10;
+/// The most that is written to such a file at once.
+pub const ASIDE_WRITTEN_BYTES_MAX: u64 = (ASIDE_BUFFER_BYTES + MAX_FRAME_BYTES + 2) as u64;
 /// Bytes of frames kept while they wait to be confirmed, for the case that they are quarantined. What does not fit is
 /// counted all the same, but cannot be put aside.
 pub const ASIDE_KEPT_BYTES: usize = 64 << 20;

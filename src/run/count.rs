@@ -72,8 +72,8 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
         // The bounded queue to the reporter is gate enough: it prints as fast as the reader takes it.
         Box::new(|| ()),
         SetAside::new(
-            aside(config.rejects_file.as_ref())?,
-            aside(config.quarantine_file.as_ref())?,
+            aside(config.rejects_file.as_ref(), config.state.is_some())?,
+            aside(config.quarantine_file.as_ref(), config.state.is_some())?,
         ),
     );
     match &mut saving {
@@ -96,8 +96,14 @@ pub fn run(config: &CountConfig) -> Result<(), Failure> {
     ended.and(finished)
 }
 
-fn aside(path: Option<&PathBuf>) -> Result<Option<Box<dyn Aside>>, Failure> {
-    let aside = path.map(|path| FileAside::create(path));
+fn aside(path: Option<&PathBuf>, goes_on: bool) -> Result<Option<Box<dyn Aside>>, Failure> {
+    // With a state, runs that follow one another are one count.
+    let open = if goes_on {
+        FileAside::behind
+    } else {
+        FileAside::create
+    };
+    let aside = path.map(|path| open(path));
     Ok(aside
         .transpose()?
         .map(|aside| Box::new(aside) as Box<dyn Aside>))

@@ -277,7 +277,8 @@ impl Driver {
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();
-            ask.save = ask.save && self.saves.as_ref().is_some_and(|s| s.begin(wait_ms));
+            let begin = |s: &Saves| s.begin(wait_ms);
+            ask.save = ask.save && self.aside.keep_all() && self.saves.as_ref().is_some_and(begin);
             is_saved |= ask.save;
             let mut barrier = self.admission.barrier(ask);
             if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {

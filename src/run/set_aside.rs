@@ -8,7 +8,7 @@ use crate::engine::admit::{Admitted, Arrival, PartitionIndex, Settled};
 use crate::engine::frame::{EventTime, Verdict};
 use crate::error::Failure;
 use crate::io::aside::{Aside, Stray};
-use crate::limits::ASIDE_KEPT_BYTES;
+use crate::limits::{ASIDE_KEEP_MS, ASIDE_KEPT_BYTES};
 use crate::observe::happenings::NotPutAside;
 
 /// Of which frames the bytes are needed behind the decoder.
@@ -177,6 +177,21 @@ impl SetAside {
             }
         }
         self.failure.take().map_or(Ok(()), Err)
+    }
+
+    /// Sees to it that what was put aside so far outlives this process, as far as its places take it; false where nothing may be
+    /// saved that has passed it, since it could not be written.
+    pub(super) fn keep_all(&mut self) -> bool {
+        let limit = Duration::from_millis(ASIDE_KEEP_MS);
+        for aside in [&mut self.rejects, &mut self.quarantine]
+            .into_iter()
+            .flatten()
+        {
+            if let Err(failure) = aside.keep(limit) {
+                self.failure.get_or_insert(failure);
+            }
+        }
+        self.failure.is_none()
     }
 
     /// Waits until everything is kept, as long as there is time for it.

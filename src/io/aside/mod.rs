@@ -42,6 +42,14 @@ pub trait Aside {
     /// many, and why the last of them.
     fn tend(&mut self, wait: Duration) -> Option<(u64, String)>;
 
+    /// Sees to it that what was handed over outlives this process: a checkpoint that has passed those frames is about to be
+    /// saved. Waits at most so long.
+    ///
+    /// # Errors
+    ///
+    /// When what was handed over cannot be written.
+    fn keep(&mut self, limit: Duration) -> Result<(), Failure>;
+
     /// Waits until everything is kept, as long as there is time for it. Returns how many frames may be missing.
     ///
     /// # Errors

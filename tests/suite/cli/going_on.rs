@@ -135,6 +135,11 @@ fn a_file_that_grows_is_counted_as_one_that_is_whole() {
 fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
     let text = frames(3_000, 8);
     let (dir, whole, digest_of_whole) = at_once(&text);
+    let numbered = text.lines().zip(1_u64..);
+    let rubbish: Vec<_> = numbered
+        .filter_map(|(line, number)| (line == "not a frame").then_some(number))
+        .collect();
+    assert!(rubbish.len() > 10);
     let args = [
         "count",
         "--format",
@@ -145,7 +150,9 @@ fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
     for point in ["before_commit", "after_commit"] {
         for time in 1..=4 {
             let state = format!("{point}{time}");
-            let args = [&args[..], &["--state", &state, "log"]].concat();
+            let aside = format!("{state}.rejects");
+            let more = ["--state", &state, "--rejects-file", &aside, "log"];
+            let args = [&args[..], &more].concat();
             let failpoint = format!("{point}:{time}");
             let died = run_with(
                 dir.path(),
@@ -167,8 +174,51 @@ fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
             assert_eq!(printed.windows, whole.windows, "{state}");
             assert_eq!(printed.stats, whole.stats, "{state}");
             assert_eq!(digest(dir.path(), &state), digest_of_whole, "{state}");
+            assert_eq!(put_aside(&dir.path().join(aside)), rubbish, "{state}");
         }
     }
+}
+
+/// Numbers of the lines that were put aside, each once, whose copies must be what stands there.
+fn put_aside(path: &Path) -> Vec<u64> {
+    let copies = fs::read_to_string(path).unwrap();
+    let reasons = fs::read_to_string(path.with_extension("rejects.reasons")).unwrap();
+    let lines = reasons.lines().map(|line| {
+        let reason: Value = serde_json::from_str(line).unwrap();
+        reason["line"].as_u64().unwrap()
+    });
+    let lines: Vec<_> = lines.collect();
+    assert_eq!(copies, "not a frame\n".repeat(lines.len()));
+    let each: std::collections::BTreeSet<_> = lines.into_iter().collect();
+    each.into_iter().collect()
+}
+
+#[test]
+fn what_a_crash_left_of_a_line_that_was_put_aside_is_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| fs::write(dir.path().join(name), text).unwrap();
+    let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
+    let reason = |line: u32| {
+        format!("{{\"reason\":\"json\",\"file\":\"log\",\"line\":{line},\"clock\":null}}\n")
+    };
+    // Two whole lines, of which one has its reason, and a torn one; and a torn reason.
+    write("r", "first\nsecond\nthi");
+    write("r.reasons", &(reason(1) + "{\"reason\":"));
+    write("log", "first\nsecond\n");
+    let args = ["count", "--state", "s", "--rejects-file", "r", "log"];
+    assert_eq!(run_in(dir.path(), &args).code, Some(0));
+    assert_eq!(read("r"), "first\nfirst\nsecond\n");
+    assert_eq!(read("r.reasons"), reason(1) + &reason(1) + &reason(2));
+    // The next run has nothing to add.
+    assert_eq!(run_in(dir.path(), &args).code, Some(0));
+    assert_eq!(read("r"), "first\nfirst\nsecond\n");
+    // Without a state each run stands for itself.
+    assert_eq!(
+        run_in(dir.path(), &["count", "--rejects-file", "r", "log"]).code,
+        Some(0)
+    );
+    assert_eq!(read("r"), "first\nsecond\n");
+    assert_eq!(read("r.reasons"), reason(1) + &reason(2));
 }
 
 #[test]
