@@ -7,6 +7,7 @@
 //! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
 //! partition's clock says does not depend on the other partitions.
 
+mod ended;
 mod joined;
 mod look;
 mod saved;
@@ -120,6 +121,8 @@ pub struct Admission {
     /// The clock of the first partition to have one; the least such clock of all.
     first_clock: Option<EventTime>,
     next_housekeeping: Option<i64>,
+    /// The watermark before which something is to be settled of closed partitions without a clock.
+    settle_at: Option<i64>,
     ticks: u64,
     settled: Vec<Settled>,
     /// Whether the input has ended.
@@ -143,6 +146,7 @@ impl Admission {
             walked: None,
             first_clock: None,
             next_housekeeping: None,
+            settle_at: None,
             ticks: 0,
             settled: Vec::new(),
             ended: false,
@@ -287,10 +291,7 @@ impl Admission {
         if before == Some(clock) {
             return;
         }
-        self.as_of = self.as_of.max(Some(clock));
-        if before.is_none() {
-            self.first_clock = Some(self.first_clock.map_or(clock, |first| first.min(clock)));
-        }
+        self.note_clock(clock, before.is_none());
         // Only the slowest partition's clock moves the watermark.
         let slowest = self.watermark.map(|w| w + self.lateness_s());
         if before.is_none_or(|b| slowest.is_none_or(|s| i64::from(b) <= s)) {
@@ -305,7 +306,8 @@ impl Admission {
     fn advance_watermark(&mut self) {
         for p in &mut self.partitions {
             // What a partition held before it was joined is gone by now, so it is older than what was counted since.
-            let is_joined = !p.from_zero && p.lost_before == 0;
+            // Not so where frames were lost, even all up to what is its beginning now.
+            let is_joined = !p.from_zero && p.lost.is_none();
             if is_joined && !p.unread && p.since.is_none() && p.clock.now().is_none() {
                 p.since = self.as_of;
             }
@@ -318,6 +320,7 @@ impl Admission {
         let reached = active
             .min()
             .map(|clock| i64::from(clock) - self.lateness_s());
+        self.settle_before(reached);
         self.watermark = self.watermark.max(reached);
     }
 
@@ -358,27 +361,6 @@ impl Admission {
         if self.all_rest() {
             self.walked = self.walked.max(Some(second.min(MAX_EVENT_TIME_S)));
         }
-    }
-
-    /// Notes that a partition will deliver nothing more: what is held of it is settled, and the watermark goes on without
-    /// it.
-    pub fn finish(&mut self, partition: PartitionIndex) {
-        let finished = &mut self.partitions[partition];
-        let before = finished.clock.now();
-        finished.clock.settle(&mut self.fates);
-        self.note_since(partition, None);
-        self.settle_fates(partition);
-        self.follow_clock(partition, before);
-        self.partitions[partition].finished = true;
-        self.partitions[partition].unread = false;
-        self.advance_watermark();
-    }
-
-    /// Notes that a partition will deliver nothing more in this run. What is held of it goes on waiting.
-    pub fn close(&mut self, partition: PartitionIndex) {
-        self.partitions[partition].finished = true;
-        self.partitions[partition].unread = false;
-        self.advance_watermark();
     }
 
     /// Notes an offset that no frame was delivered for, such as a transaction's end.

@@ -22,8 +22,7 @@ pub struct Driver {
     partitions: Names,
     places: Names,
     saves: Option<Saves>,
-    /// Whether what waits at the end of a partition goes on waiting.
-    leaves_waiting: bool,
+    at_its_end: AtItsEnd,
     /// The admission as it was when the input ended.
     before_end: Option<Box<Admission>>,
     /// Whether the input has ended.
@@ -37,6 +36,17 @@ pub struct Driver {
     quarantined: Vec<(PartitionIndex, i64, Quarantine)>,
     /// Of one call, kept for its memory.
     settled: Vec<Settled>,
+}
+
+/// What becomes of a partition that will deliver nothing more in this run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AtItsEnd {
+    /// What waits to be confirmed is settled.
+    Settles,
+    /// It goes on waiting.
+    LeavesWaiting,
+    /// So does all else: the run is to be as one that is under way.
+    StopsShort,
 }
 
 /// Names that only grow in number, as they are told to other threads.
@@ -71,7 +81,7 @@ impl Driver {
             partitions: Names::default(),
             places: Names::default(),
             saves: None,
-            leaves_waiting: false,
+            at_its_end: AtItsEnd::Settles,
             before_end: None,
             is_ending: false,
             intake: Intake::default(),
@@ -108,9 +118,16 @@ impl Driver {
         index
     }
 
-    /// From now on what waits at the end of a partition goes on waiting.
-    pub(super) fn leave_waiting(&mut self) {
-        self.leaves_waiting = true;
+    /// Takes note that a partition that was restored has delivered all that this run is to read of it.
+    pub(super) fn resume_finished(&mut self, partition: PartitionIndex) {
+        if self.at_its_end != AtItsEnd::StopsShort {
+            self.admission.close(partition);
+        }
+    }
+
+    /// From now on a partition at its end is as one that goes on: nothing is closed or settled because of it.
+    pub(super) fn stop_short(&mut self) {
+        self.at_its_end = AtItsEnd::StopsShort;
     }
 
     fn name_partition(&mut self, name: String, (topic, number): (String, String)) {
@@ -121,7 +138,9 @@ impl Driver {
 
     /// From now on the state is saved when a barrier asks for it, or so many finals wait that it must be.
     pub(super) fn keep(&mut self, saves: Saves) {
-        self.leave_waiting();
+        if self.at_its_end == AtItsEnd::Settles {
+            self.at_its_end = AtItsEnd::LeavesWaiting;
+        }
         self.saves = Some(saves);
     }
 
@@ -171,11 +190,12 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub fn finish(&mut self, partition: PartitionIndex) -> Result<(), Broken> {
-        if self.leaves_waiting {
+        match self.at_its_end {
+            AtItsEnd::Settles => self.admission.finish(partition),
             // The next run may know more.
-            self.admission.close(partition);
-        } else {
-            self.admission.finish(partition);
+            AtItsEnd::LeavesWaiting => self.admission.close(partition),
+            // There is more of it, which the watermark goes on waiting for.
+            AtItsEnd::StopsShort => {}
         }
         self.settle()
     }
@@ -274,6 +294,8 @@ impl Driver {
             SAVE_WAIT_MS
         };
         let mut is_saved = false;
+        // What was settled because the watermark moved belongs to this barrier.
+        self.settle()?;
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();

@@ -12,8 +12,11 @@ impl Admission {
         joined.keep_unsaved();
         // None of them has forgotten a window that the latest watermark does not expire.
         joined.watermark = parts.iter().filter_map(|part| part.watermark).max();
+        let catalogs: Vec<_> = parts.iter().map(|part| &part.catalog).collect();
+        for catalog in &catalogs {
+            joined.catalog.join(catalog, joined.watermark, &catalogs);
+        }
         for part in parts {
-            joined.catalog.join(&part.catalog, joined.watermark);
             joined.partitions.extend(part.partitions);
             joined.ledger.add(&part.ledger);
             joined.as_of = joined.as_of.max(part.as_of);

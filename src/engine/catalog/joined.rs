@@ -6,8 +6,8 @@ use crate::engine::frame::EventTime;
 
 impl Catalog {
     /// Adds what was counted in the windows of another catalog of the same calendar, but for those that are expired at this
-    /// watermark. What was said of them is left behind.
-    pub(in crate::engine) fn join(&mut self, other: &Self, watermark: Option<i64>) {
+    /// watermark, and those that one of all the catalogs to be joined may have forgotten. What was said of them is left behind.
+    pub(in crate::engine) fn join(&mut self, other: &Self, watermark: Option<i64>, all: &[&Self]) {
         self.last = None;
         self.forget_until(other.gone_until);
         let windows = Period::ALL
@@ -15,7 +15,9 @@ impl Catalog {
             .flat_map(|p| other.windows.of_period(p));
         for (id, theirs) in windows {
             let ts = EventTime::try_from(id.start.max(1)).unwrap_or(EventTime::MAX);
-            if theirs.frames == 0 || self.is_gone(id, theirs.end, watermark) {
+            // The order of the catalogs must not matter, so it is not enough to look at those that came before.
+            let is_gone = |one: &&Self| one.is_gone(id, theirs.end, watermark);
+            if theirs.frames == 0 || all.iter().any(is_gone) {
                 continue;
             }
             let open = &mut self.open;

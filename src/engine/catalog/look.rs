@@ -37,9 +37,10 @@ impl Catalog {
             .windows
             .range(list.period, first..list.within.end.max(first));
         let mut found = Vec::new();
+        // One without frames is that of frames which still wait to be confirmed.
         let mut next = || match list.newest {
-            true => windows.next_back(),
-            false => windows.next(),
+            true => windows.rfind(|(_, entry)| entry.frames > 0),
+            false => windows.find(|(_, entry)| entry.frames > 0),
         };
         while found.len() < list.limit {
             let Some((id, entry)) = next() else { break };
@@ -64,7 +65,7 @@ impl Catalog {
         known: &mut Known,
     ) {
         let found = ids.iter().filter_map(|id| {
-            let entry = self.windows.get(*id)?;
+            let entry = self.windows.get(*id).filter(|entry| entry.frames > 0)?;
             Some(entry.listed(*id, completeness))
         });
         known.windows = found.collect();
@@ -99,7 +100,7 @@ impl Catalog {
             return;
         };
         let windows = found.windows.iter().filter_map(|(id, _)| {
-            let entry = self.windows.get(*id)?;
+            let entry = self.windows.get(*id).filter(|entry| entry.frames > 0)?;
             Some(entry.listed(*id, completeness))
         });
         known.windows = windows.collect();

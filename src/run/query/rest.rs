@@ -92,6 +92,17 @@ fn one(clerk: &mut Clerk<AtRest>, select: Select) -> Result<Answered, Unanswered
     answer.map(Answered::Users).ok_or(Unanswered::Ended)
 }
 
+/// As records call a partition of these topics: a service with one topic names only its number. Whatever else there is, such as a file
+/// or a partition of another state that was merged under a prefix, is called as the state calls it.
+fn name_of(place: &str, topics: &str) -> String {
+    let mut each = topics.split(',');
+    match place.rsplit_once('/') {
+        Some((topic, number)) if topics == topic => number.to_owned(),
+        Some((topic, number)) if each.any(|each| each == topic) => format!("{topic}:{number}"),
+        _ => place.to_owned(),
+    }
+}
+
 fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
     let Open {
         inspected,
@@ -111,18 +122,8 @@ fn clerk(of: Open) -> Result<Clerk<AtRest>, Failure> {
     for stretch in &loaded.stretches {
         shard.restore_stretch(stretch).map_err(damaged)?;
     }
-    // As a service with one topic calls its partitions in records.
-    let has_one_topic = inspected
-        .identity("topic")
-        .is_some_and(|topic| !topic.contains(','));
-    let names = loaded
-        .names
-        .iter()
-        .map(|place| match place.rsplit_once('/') {
-            Some((_, number)) if has_one_topic => number.to_owned(),
-            Some((topic, number)) => format!("{topic}:{number}"),
-            None => place.clone(),
-        });
+    let topics = inspected.identity("topic").unwrap_or_default();
+    let names = loaded.names.iter().map(|place| name_of(place, topics));
     let at_rest = AtRest {
         admission: audit.admission,
         shard,
@@ -150,4 +151,19 @@ fn as_json(six: &[UsersAnswer]) -> Value {
         json["source"] = json!({"offsets": moment.offsets});
     }
     json
+}
+
+#[cfg(test)]
+mod tests {
+    use super::name_of;
+
+    #[test]
+    fn partitions_are_called_as_in_records() {
+        assert_eq!(name_of("users/3", "users"), "3");
+        assert_eq!(name_of("users/3", "others,users"), "users:3");
+        assert_eq!(name_of("eu/users/3", "users"), "eu/users/3");
+        for file in ["a.log", "x/a.log", "eu/a.log"] {
+            assert_eq!(name_of(file, "(files)"), file);
+        }
+    }
 }

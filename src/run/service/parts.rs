@@ -100,7 +100,7 @@ pub(super) fn parts(
     let gate = gate(&unpublished, &saves, watchdog.clone(), clock, stop);
     let mut driver = Driver::new(begun.admission, pipeline, gate, aside);
     if config.until.is_some() {
-        driver.leave_waiting();
+        driver.stop_short();
     }
     let saving = config.state.as_ref().map(|state| {
         driver.keep(saves.clone());
