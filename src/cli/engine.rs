@@ -12,8 +12,8 @@ use crate::limits::{MAX_THREADS, PRECISION_MAX, PRECISION_MIN};
 /// How frames are read and counted.
 #[derive(Debug, Clone, Args)]
 pub struct EngineArgs {
-    /// Threads, 1 to 64: with count those that decode [default: one a core], with run those that own the sketches
-    /// [default: 1]; the counts are the same bytes for any number
+    /// Threads, 1 to 64: with count those that decode, with run those that own the sketches; the counts are the same bytes
+    /// for any number [default: one a core with count, 1 with run]
     #[arg(
         long,
         value_name = "N",

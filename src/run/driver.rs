@@ -375,6 +375,7 @@ mod tests {
     use crate::engine::calendar::{Calendar, Period};
     use crate::engine::catalog::Emission;
     use crate::engine::clock::ClockRules;
+    use crate::engine::frame::UserHash;
     use crate::engine::shard::Shard;
     use crate::engine::sketch::Precision;
     use crate::error::Failure;
@@ -413,10 +414,8 @@ mod tests {
         }
     }
 
-    /// Else the state would have counted frames whose users are in no sketch of it.
-    #[test]
-    fn the_sketches_are_saved_before_what_waits_is_settled_however_slow_the_disk_is() {
-        let rules = Rules {
+    fn rules() -> Rules {
+        Rules {
             calendar: Calendar::utc(),
             clock: ClockRules {
                 lateness_s: 5,
@@ -426,10 +425,21 @@ mod tests {
             retention_s: [1 << 40; Period::ALL.len()],
             emission: Emission::Live,
             periods: Period::all_bits(),
-        };
+        }
+    }
+
+    fn driver(admission: Admission, publisher: Box<dyn Publisher>) -> Driver {
         let precision = Precision::default();
         let shard = Shard::new(precision, 0..256, Calendar::utc());
-        let mut admission = Admission::new(rules);
+        let pipeline = Pipeline::start(precision, vec![shard], publisher).expect("threads");
+        let (gate, aside) = (Box::new(|| ()), SetAside::new(None, None));
+        Driver::new(admission, pipeline, gate, aside)
+    }
+
+    /// Else the state would have counted frames whose users are in no sketch of it.
+    #[test]
+    fn the_sketches_are_saved_before_what_waits_is_settled_however_slow_the_disk_is() {
+        let mut admission = Admission::new(rules());
         admission.keep_unsaved();
         let (saves, (to, saved)) = (Saves::default(), unbounded());
         let slow = Slow {
@@ -437,9 +447,7 @@ mod tests {
             asked: 0,
             saved: to,
         };
-        let pipeline = Pipeline::start(precision, vec![shard], Box::new(slow)).expect("threads");
-        let (gate, aside) = (Box::new(|| ()), SetAside::new(None, None));
-        let mut driver = Driver::new(admission, pipeline, gate, aside);
+        let mut driver = driver(admission, Box::new(slow));
         driver.keep(saves.clone());
         assert!(saves.begin(0), "one checkpoint is under way");
         assert_eq!(driver.end(), Ok(()));
@@ -450,5 +458,46 @@ mod tests {
             [true, false],
             "first all of it, then the words alone"
         );
+    }
+    /// Else `--until` would close windows whose other frames are behind where it stops.
+    #[test]
+    fn where_a_run_stops_short_the_watermark_waits_for_what_it_leaves() {
+        for stops_short in [false, true] {
+            let (to, _saved) = unbounded();
+            let slow = Slow {
+                saves: Saves::default(),
+                asked: 0,
+                saved: to,
+            };
+            let mut driver = driver(Admission::new(rules()), Box::new(slow));
+            if stops_short {
+                driver.stop_short();
+            }
+            for name in ["0", "1"] {
+                driver.add_partition(name.to_owned(), ("t".to_owned(), name.to_owned()), 0, true);
+            }
+            let noon = 1_774_612_800;
+            let feed = |driver: &mut Driver, partition, ts| {
+                let arrival = Arrival {
+                    partition,
+                    offset: driver.admission.next_offset(partition),
+                    appended: None,
+                };
+                let verdict = Verdict::Seen(UserHash::of(b"u"), ts);
+                driver.admit(arrival, None, verdict).expect("a pipeline");
+            };
+            for second in 0..20 {
+                feed(&mut driver, 0, noon + second);
+                feed(&mut driver, 1, noon + second);
+            }
+            let watermark = driver.admission.watermark();
+            driver.finish(0).expect("a pipeline");
+            for second in 20..1_000 {
+                feed(&mut driver, 1, noon + second);
+            }
+            let moved = driver.admission.watermark() > watermark;
+            assert_eq!(moved, !stops_short);
+            driver.into_pipeline().finish(0).expect("a good end");
+        }
     }
 }

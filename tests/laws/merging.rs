@@ -119,3 +119,38 @@ fn merged_states_are_one_run_over_all_partitions() {
     }
     assert!(windows > 1_000, "{windows} windows were merged");
 }
+
+#[test]
+fn what_one_state_has_forgotten_is_in_no_union_whichever_comes_first() {
+    let mut forgotten = 0;
+    for seed in 0..40 {
+        let mut dice = Dice::new(17_000 + seed);
+        let steps = script(&mut dice);
+        let sites = [vec![0, 2], vec![1, 3, 4]];
+        let (mut longest, mut clock) = (0, None);
+        let stores = [0, 1].map(|site: usize| {
+            let mut build = build(12, 1, Pace::Prompt, Emission::Live);
+            let longer_s = build.rules.retention_s;
+            if site == 0 {
+                // For a while it keeps its windows for less time.
+                build.rules.retention_s = [60; Period::ALL.len()];
+            }
+            let mut run = Run::new(build);
+            run.names = sites[site].iter().map(ToString::to_string).collect();
+            let steps = of_partitions(&steps, &sites[site]);
+            let (first, then) = steps.split_at(steps.len() * 3 / 4);
+            first.iter().for_each(|step| run.play(step));
+            run.save();
+            run.take_up_keeping(longer_s);
+            then.iter().for_each(|step| run.play(step));
+            clock = clock.max(run.save().0.greatest_clock);
+            longest = longest.max(run.store.clone().load().unwrap().unwrap().windows.len());
+            run.store
+        });
+        let turned = [stores[1].clone(), stores[0].clone()];
+        let (one, other) = (merge(&stores, 12, clock), merge(&turned, 12, clock));
+        assert_eq!(one, other, "seed {seed}");
+        forgotten += longest.saturating_sub(one.1);
+    }
+    assert!(forgotten > 1_000, "{forgotten} windows were forgotten");
+}

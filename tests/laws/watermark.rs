@@ -286,3 +286,64 @@ fn after_a_gap_nothing_is_final_until_it_is_known_how_much_was_lost() {
         .find(|f| f.id.start == i64::from(NOON) + 600);
     assert_eq!(facts, None, "12:10 was closed as complete");
 }
+
+#[test]
+fn where_all_of_a_beginning_was_lost_nothing_is_complete_until_a_frame_comes() {
+    let mut a = admission();
+    let (p, q) = (a.add_partition(0, true), a.add_partition(0, true));
+    see(&mut a, p, NOON);
+    see(&mut a, q, NOON);
+    // Made anew, as after a rotation: nobody knows what was behind offset 1 of the one before.
+    a.gap(q, 0);
+    a.finish(q);
+    see(&mut a, p, NOON + 600);
+    let later = snapshot(&mut a);
+    assert_eq!(later.since, None);
+    assert!(later.windows.iter().all(|facts| !facts.complete));
+}
+
+/// One frame in it is from another century.
+const FEW: [u32; 6] = [0, 60, 1, 120, 180, 300];
+
+#[test]
+fn few_frames_of_a_closed_partition_are_counted_before_their_windows_are_forgotten() {
+    let mut rules = rules("UTC", Emission::Live);
+    rules.clock.max_lateness_s = 86_400;
+    rules.clock.max_jump_s = 60;
+    let kept_s = u32::try_from(rules.retention_s[0]).unwrap();
+    let mut a = Admission::new(rules);
+    let (p, q) = (a.add_partition(0, true), a.add_partition(0, true));
+    let feed = |a: &mut Admission, partition, ts| {
+        let arrival = at(partition, a.next_offset(partition));
+        a.admit(arrival, Verdict::Seen(uid(ts as usize), ts));
+    };
+    for ts in FEW {
+        feed(&mut a, q, if ts == 1 { 1_000_000 } else { NOON + ts });
+    }
+    a.close(q);
+    let last = kept_s + 3_600;
+    for seconds in 0..last {
+        feed(&mut a, p, NOON + seconds);
+        let waiting = a.pending(q);
+        let is_due = a.watermark() >= after_noon(i64::from(kept_s));
+        if !is_due {
+            assert_eq!(waiting, FEW.len(), "after {seconds} s");
+        } else {
+            assert_eq!(waiting, 0, "after {seconds} s");
+        }
+    }
+    // The closed partition's own clock is not waited for.
+    assert_eq!(a.watermark(), after_noon(i64::from(last) - 1 - 5));
+    let settled = a.take_settled().filter(|settled| settled.partition == q);
+    let counted = settled.filter_map(|settled| settled.outcome.ok());
+    // Only what is older than everything that is kept is counted nowhere.
+    let windows: Vec<_> = counted.map(|s| (s.ts >= NOON, s.periods)).collect();
+    let all = Period::all_bits();
+    let expected = FEW.map(|ts| if ts == 1 { (false, 0) } else { (true, all) });
+    assert_eq!(windows, expected);
+    let expired: Vec<_> = a.ledger().expired().collect();
+    assert!(
+        expired.iter().all(|(_, frames)| *frames == 1),
+        "{expired:?}"
+    );
+}

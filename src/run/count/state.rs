@@ -22,7 +22,7 @@ use crate::io::source::chunks::{self, Opened};
 use crate::io::source::lines::{BytesRead, Mark, Marker, unmarked};
 use crate::io::store::Store;
 use crate::io::store::sqlite::{Identity, SqliteStore};
-use crate::observe::happenings::FilesResumed;
+use crate::observe::happenings::{FilesResumed, caution};
 
 /// What stands for the topic in the state of a count. No topic can have this name.
 pub(in crate::run) const FILES: &str = "(files)";
@@ -213,7 +213,18 @@ impl Saving {
         self.mark(driver);
         let mut decoder = Decoder::new(self.fields.clone());
         driver.end_after(&mut |driver| {
-            for (input, offset, line) in lines.take_rests() {
+            let rests = lines.take_rests();
+            if let Some((input, ..)) = rests.first() {
+                let name = &driver.partitions()[self.partition(*input)];
+                let others = match rests.len() - 1 {
+                    0 => String::new(),
+                    others => format!(" (so do {others} others)"),
+                };
+                caution(&format!(
+                    "{name}{others} ends without a newline: its last line is in what this run says, and will be in the state when a newline stands behind it"
+                ));
+            }
+            for (input, offset, line) in rests {
                 let arrival = Arrival {
                     partition: self.partition(input),
                     offset,

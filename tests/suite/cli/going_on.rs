@@ -248,6 +248,58 @@ fn a_file_with_a_byte_order_mark_is_known_again() {
 }
 
 #[test]
+fn a_last_line_without_a_newline_is_told_of_and_leaves_no_window_without_frames() {
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("log");
+    append(&log, line("a", 1_767_225_600).repeat(20).as_bytes());
+    append(&log, line("b", 1_767_225_700).trim_end().as_bytes());
+    let said = count(dir.path(), "state", &["log"]);
+    assert_eq!(said.code, Some(0));
+    assert!(
+        said.stderr.contains("log ends without a newline"),
+        "{}",
+        said.stderr
+    );
+    let args = [
+        "query", "--state", "state", "--window", "minute", "--format", "csv",
+    ];
+    let listed = run_in(dir.path(), &args).stdout;
+    let starts: Vec<_> = listed
+        .lines()
+        .skip(1)
+        .map(|row| row.split(',').nth(1))
+        .collect();
+    assert_eq!(starts, [Some("2026-01-01T00:00:00Z")], "{listed}");
+}
+
+#[test]
+fn few_frames_of_a_file_stay_counted_when_others_go_on() {
+    let (dir, minute) = (tempfile::tempdir().unwrap(), 1_767_225_600);
+    let users = |name: &str, minutes: std::ops::Range<u32>| -> String {
+        let each = minutes.map(|i| line(&format!("{name}{i}"), minute + i * 60));
+        each.collect()
+    };
+    append(&dir.path().join("few"), users("few", 0..5).as_bytes());
+    append(&dir.path().join("many"), users("many", 0..100).as_bytes());
+    let files = ["few", "many"];
+    let mut printed = Printed::default();
+    printed.take(&count(dir.path(), "state", &files));
+    // Far beyond the time for which minutes are kept.
+    append(
+        &dir.path().join("many"),
+        users("many", 100..1_000).as_bytes(),
+    );
+    printed.take(&count(dir.path(), "state", &files));
+    let mut at_once = Printed::default();
+    at_once.take(&run_in(
+        dir.path(),
+        &[&["count", "--format", "json"], &files[..]].concat(),
+    ));
+    assert_eq!(printed.windows, at_once.windows);
+    assert_eq!(printed.stats, at_once.stats);
+}
+
+#[test]
 fn rotated_and_packed_files_are_known_by_what_they_hold() {
     let text = frames(4_000, 9);
     let dir = tempfile::tempdir().unwrap();
