@@ -7,7 +7,6 @@
 //! Invariants: 1. The ledger balances after every frame. 2. The watermark never falls, walked or not. 3. What a
 //! partition's clock says does not depend on the other partitions.
 
-mod ended;
 mod joined;
 mod look;
 mod saved;
@@ -121,8 +120,6 @@ pub struct Admission {
     /// The clock of the first partition to have one; the least such clock of all.
     first_clock: Option<EventTime>,
     next_housekeeping: Option<i64>,
-    /// The watermark before which something is to be settled of closed partitions without a clock.
-    settle_at: Option<i64>,
     ticks: u64,
     settled: Vec<Settled>,
     /// Whether the input has ended.
@@ -146,7 +143,6 @@ impl Admission {
             walked: None,
             first_clock: None,
             next_housekeeping: None,
-            settle_at: None,
             ticks: 0,
             settled: Vec::new(),
             ended: false,
@@ -291,7 +287,10 @@ impl Admission {
         if before == Some(clock) {
             return;
         }
-        self.note_clock(clock, before.is_none());
+        self.as_of = self.as_of.max(Some(clock));
+        if before.is_none() {
+            self.first_clock = Some(self.first_clock.map_or(clock, |first| first.min(clock)));
+        }
         // Only the slowest partition's clock moves the watermark.
         let slowest = self.watermark.map(|w| w + self.lateness_s());
         if before.is_none_or(|b| slowest.is_none_or(|s| i64::from(b) <= s)) {
@@ -320,7 +319,6 @@ impl Admission {
         let reached = active
             .min()
             .map(|clock| i64::from(clock) - self.lateness_s());
-        self.settle_before(reached);
         self.watermark = self.watermark.max(reached);
     }
 
@@ -361,6 +359,27 @@ impl Admission {
         if self.all_rest() {
             self.walked = self.walked.max(Some(second.min(MAX_EVENT_TIME_S)));
         }
+    }
+
+    /// Notes that a partition will deliver nothing more: what is held of it is settled, and the watermark goes on without
+    /// it.
+    pub fn finish(&mut self, partition: PartitionIndex) {
+        let finished = &mut self.partitions[partition];
+        let before = finished.clock.now();
+        finished.clock.settle(&mut self.fates);
+        self.note_since(partition, None);
+        self.settle_fates(partition);
+        self.follow_clock(partition, before);
+        self.partitions[partition].finished = true;
+        self.partitions[partition].unread = false;
+        self.advance_watermark();
+    }
+
+    /// Notes that a partition will deliver nothing more in this run. What is held of it goes on waiting.
+    pub fn close(&mut self, partition: PartitionIndex) {
+        self.partitions[partition].finished = true;
+        self.partitions[partition].unread = false;
+        self.advance_watermark();
     }
 
     /// Notes an offset that no frame was delivered for, such as a transaction's end.

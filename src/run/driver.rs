@@ -294,8 +294,6 @@ impl Driver {
             SAVE_WAIT_MS
         };
         let mut is_saved = false;
-        // What was settled because the watermark moved belongs to this barrier.
-        self.settle()?;
         loop {
             let is_pressing = self.saves.as_ref().is_some_and(Saves::is_pressing);
             ask.save |= is_pressing || self.before_end.is_some();

@@ -32,6 +32,7 @@ struct Partition {
     from_zero: bool,
     /// Before this offset frames were lost.
     lost_before: i64,
+    has_lost: bool,
     first_clock: Option<i64>,
     since: Option<i64>,
     unread: bool,
@@ -142,6 +143,7 @@ impl Model {
                 clock: Clock::new(self.rules.clock),
                 from_zero: start == 0,
                 lost_before: 0,
+                has_lost: false,
                 first_clock: None,
                 since: None,
                 unread,
@@ -163,6 +165,7 @@ impl Model {
                 partition.next_offset = next;
                 partition.from_zero = false;
                 partition.lost_before = next;
+                partition.has_lost = true;
                 partition.since = None;
             }
             Step::Finish(index) => {
@@ -353,7 +356,7 @@ impl Model {
         self.as_of = self.as_of.max(clocks().max().flatten());
         for p in &mut self.partitions {
             p.first_clock = p.first_clock.or(p.clock.now());
-            let is_joined = !p.from_zero && p.lost_before == 0;
+            let is_joined = !p.from_zero && !p.has_lost;
             if is_joined && !p.unread && p.since.is_none() && p.clock.now().is_none() {
                 p.since = self.as_of;
             }

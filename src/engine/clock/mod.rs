@@ -124,20 +124,6 @@ impl PartitionClock {
         self.pen.len()
     }
 
-    /// Of a partition that has too few frames for a clock, the least event time that waits; not those that are further behind the middle
-    /// one than a frame may be. `None` where there is a clock, or nothing waits.
-    #[must_use]
-    pub fn waits_since(&self) -> Option<EventTime> {
-        if self.clock.is_some() {
-            return None;
-        }
-        let mut times: Vec<_> = self.pen.iter().map(|held| held.claim.ts).collect();
-        times.sort_unstable();
-        let middle = *times.get(times.len() / 2)?;
-        let is_near = |ts: &EventTime| middle - ts <= self.rules.max_lateness_s;
-        times.into_iter().find(is_near)
-    }
-
     /// Judges a frame; `None` means that it waits. Frames before it about which it decides, and itself if it waited for
     /// no longer than this call, are added to `settled`, in the order in which they count.
     ///

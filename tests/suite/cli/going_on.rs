@@ -273,33 +273,6 @@ fn a_last_line_without_a_newline_is_told_of_and_leaves_no_window_without_frames(
 }
 
 #[test]
-fn few_frames_of_a_file_stay_counted_when_others_go_on() {
-    let (dir, minute) = (tempfile::tempdir().unwrap(), 1_767_225_600);
-    let users = |name: &str, minutes: std::ops::Range<u32>| -> String {
-        let each = minutes.map(|i| line(&format!("{name}{i}"), minute + i * 60));
-        each.collect()
-    };
-    append(&dir.path().join("few"), users("few", 0..5).as_bytes());
-    append(&dir.path().join("many"), users("many", 0..100).as_bytes());
-    let files = ["few", "many"];
-    let mut printed = Printed::default();
-    printed.take(&count(dir.path(), "state", &files));
-    // Far beyond the time for which minutes are kept.
-    append(
-        &dir.path().join("many"),
-        users("many", 100..1_000).as_bytes(),
-    );
-    printed.take(&count(dir.path(), "state", &files));
-    let mut at_once = Printed::default();
-    at_once.take(&run_in(
-        dir.path(),
-        &[&["count", "--format", "json"], &files[..]].concat(),
-    ));
-    assert_eq!(printed.windows, at_once.windows);
-    assert_eq!(printed.stats, at_once.stats);
-}
-
-#[test]
 fn rotated_and_packed_files_are_known_by_what_they_hold() {
     let text = frames(4_000, 9);
     let dir = tempfile::tempdir().unwrap();
