@@ -11,6 +11,7 @@ use headcount::error::Failure;
 use headcount::io::process::blank_arguments;
 use headcount::observe::{self, happenings::caution};
 use headcount::run::command;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::low_level::exit;
 
 mod allocator;
@@ -35,6 +36,15 @@ fn main() -> ExitCode {
         Err(Refused::Failure(failure)) => return told(&failure).into(),
     };
     observe::init(typed.cli.log_format);
+    // Only as far as it may without asking: each input, connection and partition's file needs some.
+    let files = getrlimit(Resource::Nofile);
+    let _ = setrlimit(
+        Resource::Nofile,
+        Rlimit {
+            current: files.maximum,
+            ..files
+        },
+    );
     // Whoever may list the processes of this machine need not read it for longer than it takes to get here.
     if blank_arguments(secret_from).is_ok_and(|blanked| blanked > 0) {
         caution(

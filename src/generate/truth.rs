@@ -170,23 +170,35 @@ impl Truth {
 /// When each user was seen last: enough for the trailing windows, and in any order of the frames.
 #[derive(Debug, Default)]
 pub struct LastSeen {
-    /// The greatest `ts` of each user; 0 for one never seen.
-    greatest: Vec<u32>,
+    /// The greatest `ts` of each user, by number; 0 for one never seen. Of a large population few may ever be seen, so there are only the
+    /// pages that have one.
+    greatest: Vec<Option<Box<Page>>>,
 }
 
+const PAGE_USERS: usize = 1_024;
+type Page = [u32; PAGE_USERS];
+
 impl LastSeen {
-    /// Takes note of user number `user` (an array is kept up to the greatest) at `ts`, unix seconds from 1.
+    /// Takes note of user number `user` at `ts`, unix seconds from 1.
     pub fn add(&mut self, user: u32, ts: u32) {
-        let index = user as usize;
-        if index >= self.greatest.len() {
-            self.greatest.resize(index + 1, 0);
+        let (page, at) = (user as usize / PAGE_USERS, user as usize % PAGE_USERS);
+        if page >= self.greatest.len() {
+            self.greatest.resize(page + 1, None);
         }
-        self.greatest[index] = self.greatest[index].max(ts);
+        let page = self.greatest[page].get_or_insert_with(|| Box::new([0; PAGE_USERS]));
+        page[at] = page[at].max(ts);
+    }
+
+    fn seen(&self) -> impl Iterator<Item = u32> {
+        let pages = self.greatest.iter().flatten();
+        pages
+            .flat_map(|page| page.iter().copied())
+            .filter(|ts| *ts > 0)
     }
 
     /// Users seen at least once.
     pub fn users(&self) -> u32 {
-        self.greatest.iter().filter(|&&ts| ts > 0).count() as u32
+        self.seen().count() as u32
     }
 
     /// Distinct users of the trailing windows as of a unix second from the greatest `ts` on. (Of an earlier
@@ -194,10 +206,7 @@ impl LastSeen {
     pub fn trailing(&self, as_of: u32) -> Trailing {
         let count = |period: Period| {
             let since = period.before(i64::from(as_of));
-            self.greatest
-                .iter()
-                .filter(|&&ts| ts > 0 && i64::from(ts) > since)
-                .count() as u32
+            self.seen().filter(|ts| i64::from(*ts) > since).count() as u32
         };
         Trailing {
             last_minute: count(Period::Minute),

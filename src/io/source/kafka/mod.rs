@@ -162,7 +162,9 @@ impl Partitions {
         let mut list = TopicPartitionList::with_capacity(self.known.len());
         for (index, known) in self.known.iter().enumerate() {
             let offset = Offset::Offset(next_offset(index));
-            let _ = list.add_partition_offset(&self.topics[known.topic], known.partition, offset);
+            let mut element = list.add_partition(&self.topics[known.topic], known.partition);
+            // On the element: the list would look for it from its beginning.
+            let _ = element.set_offset(offset);
         }
         if list.count() > 0 {
             let _ = self.client.commit(&list, CommitMode::Async);

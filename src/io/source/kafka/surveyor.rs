@@ -241,9 +241,9 @@ fn offsets(
     let mut asked = TopicPartitionList::with_capacity(partitions.len());
     for partition in partitions {
         // What the library calls a time may be the beginning or the end as well.
-        asked
-            .add_partition_offset(topic, *partition, at)
-            .map_err(failed)?;
+        let mut element = asked.add_partition(topic, *partition);
+        // On the element: the list would look for it from its beginning.
+        element.set_offset(at).map_err(failed)?;
     }
     let found = client
         .offsets_for_times(asked, Duration::from_millis(SURVEY_TIMEOUT_MS))
