@@ -219,9 +219,9 @@ impl Soak<'_> {
     }
 }
 
-/// The service has half a dozen Kafka clients. Each opens a socket and the two ends of a pipe for a broker under each address that it
-/// knows it by (the one that it was given, the one that the broker says, the coordinator's), and which of them it has after an outage is
-/// chance: four connections more or less. A leak in each outage shows in the long form.
+/// The service has three Kafka clients. Each has a socket, if it is connected, and the two ends of a pipe for a broker under each address
+/// that it knows it by (the one that it was given, the one that the broker says, the coordinator's), and which of them it has after an
+/// outage is chance: four connections more or less. A leak in each outage shows in the long form.
 const FILES_BY_CHANCE: u64 = 4 * 3;
 
 /// The second half takes no more than the first one did, but for a little.
