@@ -8,10 +8,9 @@ use headcount::config::file::{Refused, parse};
 use headcount::config::properties::secret_from;
 use headcount::config::variables;
 use headcount::error::Failure;
-use headcount::io::process::blank_arguments;
+use headcount::io::process::{blank_arguments, raise_open_files};
 use headcount::observe::{self, happenings::caution};
 use headcount::run::command;
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use signal_hook::low_level::exit;
 
 mod allocator;
@@ -36,15 +35,7 @@ fn main() -> ExitCode {
         Err(Refused::Failure(failure)) => return told(&failure).into(),
     };
     observe::init(typed.cli.log_format);
-    // Only as far as it may without asking: each input, connection and partition's file needs some.
-    let files = getrlimit(Resource::Nofile);
-    let _ = setrlimit(
-        Resource::Nofile,
-        Rlimit {
-            current: files.maximum,
-            ..files
-        },
-    );
+    raise_open_files();
     // Whoever may list the processes of this machine need not read it for longer than it takes to get here.
     if blank_arguments(secret_from).is_ok_and(|blanked| blanked > 0) {
         caution(

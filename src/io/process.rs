@@ -1,10 +1,11 @@
-//! What the system says of this process.
+//! What the system says of this process, and is asked for it.
 
 use std::fs::OpenOptions;
 use std::io;
 use std::os::unix::fs::FileExt;
 
 use procfs::process::Process;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// What a process has used and holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +25,15 @@ pub fn usage() -> Option<Usage> {
         cpu_ms: (stat.utime + stat.stime) * 1_000 / ticks_per_s,
         resident_bytes: stat.rss * procfs::page_size(),
     })
+}
+
+/// Lets this process open as many files as it may without asking anybody: the usual soft limit of 1,024 is less than as many inputs,
+/// or the connections to a large cluster, take.
+pub fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let current = limit.maximum;
+    // Where it is refused, whoever opens one too many says so.
+    let _ = setrlimit(Resource::Nofile, Rlimit { current, ..limit });
 }
 
 /// Blanks parts of this process' arguments, as `ps` and whoever else may look see them: of each one all from where

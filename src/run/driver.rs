@@ -118,13 +118,6 @@ impl Driver {
         index
     }
 
-    /// Takes note that a partition that was restored has delivered all that this run is to read of it.
-    pub(super) fn resume_finished(&mut self, partition: PartitionIndex) {
-        if self.at_its_end != AtItsEnd::StopsShort {
-            self.admission.close(partition);
-        }
-    }
-
     /// From now on a partition at its end is as one that goes on: nothing is closed or settled because of it.
     pub(super) fn stop_short(&mut self) {
         self.at_its_end = AtItsEnd::StopsShort;
@@ -190,6 +183,12 @@ impl Driver {
     ///
     /// When the pipeline is broken.
     pub fn finish(&mut self, partition: PartitionIndex) -> Result<(), Broken> {
+        self.leave(partition);
+        self.settle()
+    }
+
+    /// The same of a partition of which nothing was read in this run, so that nothing is settled.
+    pub(super) fn leave(&mut self, partition: PartitionIndex) {
         match self.at_its_end {
             AtItsEnd::Settles => self.admission.finish(partition),
             // The next run may know more.
@@ -197,7 +196,6 @@ impl Driver {
             // There is more of it, which the watermark goes on waiting for.
             AtItsEnd::StopsShort => {}
         }
-        self.settle()
     }
 
     /// Closes every window, because the input has ended. Frames that wait are settled for the records alone: the state is
@@ -457,6 +455,7 @@ mod tests {
             "first all of it, then the words alone"
         );
     }
+
     /// Else `--until` would close windows whose other frames are behind where it stops.
     #[test]
     fn where_a_run_stops_short_the_watermark_waits_for_what_it_leaves() {

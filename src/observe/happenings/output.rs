@@ -32,9 +32,7 @@ impl Cause {
             }
         }
     }
-}
 
-impl Cause {
     /// The same of records that are left when a run ends.
     pub(super) fn left_behind(self) -> &'static str {
         match self {

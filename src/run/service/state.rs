@@ -185,7 +185,7 @@ impl Run<'_> {
         // One that is shorter than it was read was not read to its end: a later survey knows more of it.
         if next <= high && end.is_some_and(|end| next >= end) {
             self.source.finish(index);
-            self.driver.resume_finished(index);
+            self.driver.leave(index);
         }
         Ok(())
     }
