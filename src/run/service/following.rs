@@ -189,17 +189,16 @@ impl Run<'_> {
         let start = start_of(surveyed, is_first);
         let end = self.end_of(surveyed, start)?;
         let (name, place) = self.names_of(topic, partition);
-        let unread = start < end.unwrap_or(high);
+        let unread = start < high;
         let index = self.source.follow(topic, partition, start, end)?;
         let same = self.driver.add_partition(name, place, start, unread);
         assert_eq!(index, same, "source and admission number partitions alike");
         if let Some(id) = surveyed.topic_id {
             self.driver.admission.set_origin(index, id);
         }
-        if end.is_some() && !unread {
+        if end.is_some_and(|end| start >= end) {
             self.source.finish(index);
-            // Nothing was read of it, so nothing can be settled.
-            self.driver.admission.finish(index);
+            self.driver.leave(index);
         }
         Ok(())
     }
