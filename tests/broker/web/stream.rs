@@ -50,6 +50,8 @@ fn a_stream_has_every_tick_as_it_is_published_and_goes_on_where_it_was_left() {
 #[test]
 fn what_is_wrong_is_told_when_it_begins_and_when_it_is_over() {
     let web = Web::start_with("web-status", &batch(0, 2), &["--every", "200ms"]);
+    // Nothing is ready before its first tick, whatever its brokers do.
+    web.until_read(60);
     let mut events = Events::open(&web.address, &[]);
     assert_eq!(events.next_named("status").data, "{\"troubles\":[]}");
     let kinds = |events: &mut Events| {
