@@ -73,6 +73,9 @@ pub const UNPUBLISHED_FINALS_MAX: usize = 4_096;
 pub const STANDBY_FINALS_KEPT: usize = UNPUBLISHED_FINALS_MAX + WINDOWS_PER_BARRIER;
 /// Deletions that it keeps. A window has two, and its own may be due before the other one has come to them.
 pub const STANDBY_DELETIONS_KEPT: usize = 4 * STANDBY_FINALS_KEPT;
+/// Partitions whose offsets a window's record lists, some 14 bytes each: of these records some 11,000 may wait at once. Of more
+/// partitions a tick alone has them.
+pub const PARTITIONS_PER_WINDOW_MAX: usize = 512;
 /// Provisional records that may wait for the output topic. Past it the oldest is dropped, counted as coalesced.
 pub const UNPUBLISHED_PROVISIONALS_MAX: usize = 4_096;
 /// Records handed to the output client and not yet acknowledged.

@@ -9,8 +9,10 @@
 
 mod joined;
 mod look;
+mod pace;
 mod saved;
 
+use self::pace::{Bearing, Pace};
 use super::barrier::{Barrier, Question, Snapshot};
 use super::calendar::{Calendar, Period};
 use super::catalog::{Ask, Catalog, Completeness, Emission, Passed};
@@ -96,6 +98,8 @@ struct Partition {
     idle: bool,
     /// Whether it will deliver nothing more.
     finished: bool,
+    /// What the pace has of it.
+    bearing: Bearing,
 }
 
 impl Partition {
@@ -111,6 +115,7 @@ impl Partition {
 pub struct Admission {
     rules: Rules,
     partitions: Vec<Partition>,
+    pace: Pace,
     catalog: Catalog,
     ledger: Ledger,
     as_of: Option<EventTime>,
@@ -136,6 +141,7 @@ impl Admission {
         Self {
             rules,
             partitions: Vec::new(),
+            pace: Pace::default(),
             catalog,
             ledger: Ledger::default(),
             as_of: None,
@@ -158,7 +164,7 @@ impl Admission {
     /// Adds a partition that will be read from an offset on; `unread` tells whether it holds frames to read. Until
     /// one of these is counted, the watermark waits for it.
     pub fn add_partition(&mut self, start_offset: i64, unread: bool) -> PartitionIndex {
-        self.partitions.push(Partition {
+        self.push(Partition {
             clock: PartitionClock::new(self.rules.clock),
             since: None,
             from_zero: start_offset == 0,
@@ -170,9 +176,15 @@ impl Admission {
             unread,
             idle: false,
             finished: false,
+            bearing: Bearing::default(),
         });
         self.advance_watermark();
         self.partitions.len() - 1
+    }
+
+    fn push(&mut self, partition: Partition) {
+        self.partitions.push(partition);
+        self.bear(self.partitions.len() - 1);
     }
 
     /// Admits one frame. It may decide about frames before it that were held: see [`Self::take_settled`].
@@ -180,6 +192,7 @@ impl Admission {
         let partition = &mut self.partitions[arrival.partition];
         partition.next_offset = arrival.offset + 1;
         if std::mem::replace(&mut partition.idle, false) {
+            self.bear(arrival.partition);
             // It may be the slowest one that the watermark waits for, and further on than the last of these was.
             self.advance_watermark();
         }
@@ -279,52 +292,10 @@ impl Admission {
         !self.settled.is_empty()
     }
 
-    /// Draws the conclusions from a partition's clock that has perhaps moved.
-    fn follow_clock(&mut self, index: PartitionIndex, before: Option<EventTime>) {
-        let Some(clock) = self.partitions[index].clock.now() else {
-            return;
-        };
-        if before == Some(clock) {
-            return;
-        }
-        self.as_of = self.as_of.max(Some(clock));
-        if before.is_none() {
-            self.first_clock = Some(self.first_clock.map_or(clock, |first| first.min(clock)));
-        }
-        // Only the slowest partition's clock moves the watermark.
-        let slowest = self.watermark.map(|w| w + self.lateness_s());
-        if before.is_none_or(|b| slowest.is_none_or(|s| i64::from(b) <= s)) {
-            self.advance_watermark();
-        }
-    }
-
-    fn lateness_s(&self) -> i64 {
-        i64::from(self.rules.clock.lateness_s)
-    }
-
-    fn advance_watermark(&mut self) {
-        for p in &mut self.partitions {
-            // What a partition held before it was joined is gone by now, so it is older than what was counted since.
-            // Not so where frames were lost, even all up to what is its beginning now.
-            let is_joined = !p.from_zero && p.lost.is_none();
-            if is_joined && !p.unread && p.since.is_none() && p.clock.now().is_none() {
-                p.since = self.as_of;
-            }
-        }
-        let mut partitions = self.partitions.iter();
-        if partitions.any(|p| p.clock.now().is_none() && p.unread) {
-            return;
-        }
-        let active = self.partitions.iter().filter_map(Partition::active_clock);
-        let reached = active
-            .min()
-            .map(|clock| i64::from(clock) - self.lateness_s());
-        self.watermark = self.watermark.max(reached);
-    }
-
     /// Notes that a partition was read to its end (for now): the watermark no longer waits for its first frame.
     pub fn reach_end(&mut self, partition: PartitionIndex) {
         if std::mem::replace(&mut self.partitions[partition].unread, false) {
+            self.bear(partition);
             self.advance_watermark();
         }
     }
@@ -333,6 +304,7 @@ impl Admission {
     /// Only who knows that there is nothing to read may say so: a broker's silence is not the users'.
     pub fn rest(&mut self, partition: PartitionIndex) {
         if !std::mem::replace(&mut self.partitions[partition].idle, true) {
+            self.bear(partition);
             self.advance_watermark();
         }
     }
@@ -340,8 +312,9 @@ impl Admission {
     /// Notes that nobody can say any more whether there is something to read: no partition is idle until that is known
     /// again, and time does not walk.
     pub fn wake_all(&mut self) {
-        for partition in &mut self.partitions {
-            partition.idle = false;
+        for index in 0..self.partitions.len() {
+            self.partitions[index].idle = false;
+            self.bear(index);
         }
         self.advance_watermark();
     }
@@ -370,15 +343,14 @@ impl Admission {
         self.note_since(partition, None);
         self.settle_fates(partition);
         self.follow_clock(partition, before);
-        self.partitions[partition].finished = true;
-        self.partitions[partition].unread = false;
-        self.advance_watermark();
+        self.close(partition);
     }
 
     /// Notes that a partition will deliver nothing more in this run. What is held of it goes on waiting.
     pub fn close(&mut self, partition: PartitionIndex) {
         self.partitions[partition].finished = true;
         self.partitions[partition].unread = false;
+        self.bear(partition);
         self.advance_watermark();
     }
 
@@ -390,8 +362,8 @@ impl Admission {
 
     /// Notes that frames of a partition were lost: it goes on at another offset. Nobody knows when the lost ones were
     /// from, so it is whole only from its next counted frame on, and until then no window is complete.
-    pub fn gap(&mut self, partition: PartitionIndex, next_offset: i64) {
-        let partition = &mut self.partitions[partition];
+    pub fn gap(&mut self, index: PartitionIndex, next_offset: i64) {
+        let partition = &mut self.partitions[index];
         // Where it was made anew, nobody knows how many.
         let offsets = next_offset.saturating_sub(partition.next_offset).max(0);
         *partition.lost.get_or_insert(0) += offsets.cast_unsigned();
@@ -399,6 +371,7 @@ impl Admission {
         partition.from_zero = false;
         partition.lost_before = next_offset;
         partition.since = None;
+        self.bear(index);
     }
 
     /// What a partition is a part of: the id of its topic, say. `None` while that is not known.

@@ -1,7 +1,7 @@
 //! Something kept for each calendar window, found quickly by event time.
 
 use std::collections::BTreeMap;
-use std::ops::Range;
+use std::ops::{Bound, Range};
 
 use super::calendar::{Bounds, Calendar, Period, WindowId};
 use super::frame::EventTime;
@@ -195,6 +195,13 @@ impl<T> WindowMap<T> {
     /// All windows, by period and start.
     pub fn ids(&self) -> impl Iterator<Item = WindowId> {
         self.index.keys().copied()
+    }
+
+    /// Those behind this one, in that order.
+    pub fn ids_after(&self, id: Option<WindowId>) -> impl Iterator<Item = WindowId> {
+        let from = id.map_or(Bound::Unbounded, Bound::Excluded);
+        let behind = self.index.range((from, Bound::Unbounded));
+        behind.map(|(id, _)| *id)
     }
 }
 

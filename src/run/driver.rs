@@ -300,7 +300,7 @@ impl Driver {
             is_saved |= ask.save;
             let mut barrier = self.admission.barrier(ask);
             if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
-                barrier.saved = Some(Box::new(before.save_words(&self.admission)));
+                barrier.saved = Some(Box::new(before.save_words(&mut self.admission)));
             }
             let more = barrier.more;
             self.pipeline.barrier(

@@ -254,7 +254,7 @@ impl Engine {
         for raised in 1.. {
             let mut barrier = self.admission.barrier(ask);
             if let Some(before) = self.before_end.as_mut().filter(|_| ask.save) {
-                barrier.saved = Some(Box::new(before.save_words(&self.admission)));
+                barrier.saved = Some(Box::new(before.save_words(&mut self.admission)));
             }
             let question = Rc::new(barrier.question);
             for shard in 0..self.shards.len() {

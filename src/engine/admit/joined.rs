@@ -17,7 +17,9 @@ impl Admission {
             joined.catalog.join(catalog, joined.watermark, &catalogs);
         }
         for part in parts {
-            joined.partitions.extend(part.partitions);
+            for partition in part.partitions {
+                joined.push(partition);
+            }
             joined.ledger.add(&part.ledger);
             joined.as_of = joined.as_of.max(part.as_of);
             let firsts = [joined.first_clock, part.first_clock];

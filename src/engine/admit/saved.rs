@@ -1,6 +1,6 @@
 //! The admission's state as bytes and back (docs/FORMAT.md, *State*).
 
-use super::{Admission, Partition, PartitionIndex, Rules};
+use super::{Admission, Bearing, Partition, PartitionIndex, Rules};
 use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::{Damaged, Reader, put_len, put_second, put_time};
 use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
@@ -48,6 +48,7 @@ impl Partition {
             unread: true,
             idle: false,
             finished: false,
+            bearing: Bearing::default(),
         };
         clock.end()?;
         reading.end()?;
@@ -135,9 +136,9 @@ impl Admission {
     }
 
     /// What is to be saved of this admission, as it was when the input ended, once another one that began as it has settled
-    /// what waited and closed windows.
-    pub fn save_words(&mut self, after: &Self) -> SavedAdmission {
-        self.catalog.take_words(&after.catalog);
+    /// what waited and closed windows: what it has said of them since the last call.
+    pub fn save_words(&mut self, after: &mut Self) -> SavedAdmission {
+        self.catalog.take_words(&mut after.catalog);
         self.save()
     }
 
@@ -155,7 +156,7 @@ impl Admission {
         let mut restored = Self::new(rules);
         for partition in &saved.partitions {
             let partition = Partition::restore(&restored.rules, partition)?;
-            restored.partitions.push(partition);
+            restored.push(partition);
         }
         let mut ledger = Reader::new(&saved.ledger, "the ledger");
         restored.ledger = Ledger::read(&mut ledger)?;
@@ -218,6 +219,7 @@ impl Admission {
     /// Goes on in a partition that was restored; `unread` tells whether it holds frames to read.
     pub fn resume(&mut self, partition: PartitionIndex, unread: bool) {
         self.partitions[partition].unread = unread;
+        self.bear(partition);
         self.advance_watermark();
     }
 }

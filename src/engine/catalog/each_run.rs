@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::{Catalog, Collected, Completeness, Passed};
 use crate::engine::barrier::Stage;
 use crate::engine::calendar::WindowId;
+use crate::limits::WINDOWS_PER_BARRIER;
 
 impl Catalog {
     /// Puts out a window if it changed since its last record.
@@ -35,24 +36,30 @@ impl Catalog {
         collected: &mut Collected,
     ) {
         let evicted: BTreeSet<_> = collected.evicted.iter().copied().collect();
-        let rest = self
-            .windows
-            .ids()
-            .filter(|id| Some(*id) > self.ended_at && !evicted.contains(id));
-        for id in rest.collect::<Vec<_>>() {
-            if collected.is_full() {
+        loop {
+            let rest = self.windows.ids_after(self.ended_at);
+            let rest: Vec<_> = rest.take(WINDOWS_PER_BARRIER).collect();
+            if rest.is_empty() {
                 return;
             }
-            self.ended_at = Some(id);
-            let before = collected.windows.len();
-            self.put_out_news(id, passed, completeness, collected);
-            if unchanged
-                && collected.windows.len() == before
-                && let Some(entry) = self.windows.get(id).filter(|entry| entry.frames > 0)
-            {
-                // Only for people: it has its record already, and gets no other.
-                let facts = entry.facts(id, completeness, Stage::Provisional);
-                collected.windows.push(facts);
+            for id in rest {
+                if collected.is_full() {
+                    return;
+                }
+                self.ended_at = Some(id);
+                if evicted.contains(&id) {
+                    continue;
+                }
+                let before = collected.windows.len();
+                self.put_out_news(id, passed, completeness, collected);
+                if unchanged
+                    && collected.windows.len() == before
+                    && let Some(entry) = self.windows.get(id).filter(|entry| entry.frames > 0)
+                {
+                    // Only for people: it has its record already, and gets no other.
+                    let facts = entry.facts(id, completeness, Stage::Provisional);
+                    collected.windows.push(facts);
+                }
             }
         }
     }

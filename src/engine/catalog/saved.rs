@@ -79,14 +79,20 @@ impl Catalog {
         (self.gone_until != NEVER).then_some(self.gone_until)
     }
 
-    /// Takes over which windows are closed and what was said of them, but not what was counted in them since.
-    pub(in crate::engine) fn take_words(&mut self, after: &Self) {
+    /// Takes over which windows are closed and what was said of them, but not what was counted in them since: of the windows that
+    /// have changed there since the last call.
+    pub(in crate::engine) fn take_words(&mut self, after: &mut Self) {
         self.last = None;
+        after.last = None;
         self.next_seq = after.next_seq;
-        for (id, said) in Period::ALL
-            .into_iter()
-            .flat_map(|p| after.windows.of_period(p))
-        {
+        let Some(unsaved) = &mut after.unsaved else {
+            return;
+        };
+        for id in std::mem::take(&mut unsaved.changed) {
+            let Some(said) = after.windows.get_mut(id) else {
+                continue;
+            };
+            said.unsaved = false;
             let Ok(ts) = EventTime::try_from(id.start.max(1)) else {
                 continue;
             };

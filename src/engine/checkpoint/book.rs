@@ -34,7 +34,7 @@ pub struct Changes {
 }
 
 /// What a window contributes to the digest.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 struct Known {
     end: i64,
     frames: u64,
@@ -51,6 +51,9 @@ pub struct Book {
     windows: BTreeMap<WindowId, Known>,
     /// By page and rank.
     stretches: BTreeMap<(usize, u8), u128>,
+    /// The last digest, and the hash of what it took beside windows and stretches; `None` once one of these has changed. The
+    /// checkpoints of an end say no more than what was put out, of windows by the hundred thousand.
+    last: Option<(u128, StateDigest)>,
 }
 
 impl Book {
@@ -62,6 +65,7 @@ impl Book {
             retention_s,
             windows: BTreeMap::new(),
             stretches: BTreeMap::new(),
+            last: None,
         }
     }
 
@@ -73,13 +77,22 @@ impl Book {
             late: window.late,
             sketch,
         };
-        self.windows.insert(id, known);
+        self.know(id, known);
+    }
+
+    fn know(&mut self, id: WindowId, known: Known) {
+        if self.windows.insert(id, known) != Some(known) {
+            self.last = None;
+        }
     }
 
     /// Enters a stretch of the trailing table as it was saved.
     pub fn restore_stretch(&mut self, stretch: &SavedStretch) {
         let at = (stretch.page, stretch.rank);
-        self.stretches.insert(at, xxh3_128(&stretch.bytes));
+        let hash = xxh3_128(&stretch.bytes);
+        if self.stretches.insert(at, hash) != Some(hash) {
+            self.last = None;
+        }
     }
 
     /// Puts together what is to be written. `names` are the partitions' names, by index; the shelf has what was written
@@ -101,17 +114,16 @@ impl Book {
         for parts in parts.chunk_by(|a, b| a.id == b.id) {
             let id = parts[0].id;
             let bytes = self.assemble(id, parts, shelf)?;
-            self.windows.entry(id).or_default().sketch = Some(xxh3_128(&bytes));
+            let known = self.known(id);
+            let sketch = Some(xxh3_128(&bytes));
+            self.know(id, Known { sketch, ..known });
             whole.push((id, bytes));
         }
         for (id, window) in &admission.windows {
             match window {
-                None => drop(self.windows.remove(id)),
-                Some(window) => {
-                    let known = self.windows.entry(*id).or_default();
-                    (known.end, known.frames, known.late) =
-                        (window.end, window.frames, window.late);
-                }
+                None if self.windows.remove(id).is_some() => self.last = None,
+                None => {}
+                Some(window) => self.restore_window(*id, window, self.known(*id).sketch),
             }
         }
         sketches
@@ -127,12 +139,19 @@ impl Book {
             sketches: whole,
             stretches: sketches.stretches,
         };
-        let digest = self.digest(
-            &changes.partitions,
-            &changes.ledger,
-            admission.greatest_clock,
-        );
+        let head = self.head(&changes.partitions, &changes.ledger);
+        let of_head = xxh3_128(&head);
+        let digest = match self.last {
+            Some((same, digest)) if same == of_head => digest,
+            _ => self.digest_behind(&head, admission.greatest_clock),
+        };
+        debug_assert_eq!(digest, self.digest_behind(&head, admission.greatest_clock));
+        self.last = Some((of_head, digest));
         Ok((changes, digest))
+    }
+
+    fn known(&self, id: WindowId) -> Known {
+        self.windows.get(&id).copied().unwrap_or_default()
     }
 
     /// The whole sketch of a window: the parts that changed, and what was written before of the others.
@@ -167,8 +186,11 @@ impl Book {
         ledger: &[u8],
         greatest_clock: Option<EventTime>,
     ) -> StateDigest {
-        let greatest_clock = greatest_clock.map(i64::from);
-        let mut hash = Xxh3::new();
+        self.digest_behind(&self.head(partitions, ledger), greatest_clock)
+    }
+
+    /// What comes first in the digest; the partitions' clocks, and so the greatest of them, are in it.
+    fn head(&self, partitions: &[(String, SavedPartition)], ledger: &[u8]) -> Vec<u8> {
         let mut bytes = vec![self.precision.bits()];
         let mut partitions: Vec<_> = partitions.iter().collect();
         partitions.sort_unstable_by_key(|(name, _)| name);
@@ -181,7 +203,13 @@ impl Book {
             bytes.extend_from_slice(&partition.clock);
         }
         bytes.extend_from_slice(ledger);
-        hash.update(&bytes);
+        bytes
+    }
+
+    fn digest_behind(&self, head: &[u8], greatest_clock: Option<EventTime>) -> StateDigest {
+        let greatest_clock = greatest_clock.map(i64::from);
+        let mut hash = Xxh3::new();
+        hash.update(head);
         for ((page, rank), stretch) in &self.stretches {
             hash.update(&(*page as u16).to_le_bytes());
             hash.update(&[*rank]);

@@ -1,5 +1,7 @@
 //! The records, field by field as docs/FORMAT.md lists them. Keys in a fixed order, counts as integers.
 
+use std::sync::Arc;
+
 use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 
@@ -10,6 +12,7 @@ use crate::engine::frame::EventTime;
 use crate::engine::ledger::Ledger;
 use crate::engine::sketch::Precision;
 use crate::engine::sketch::estimate::{Tally, Users};
+use crate::limits::PARTITIONS_PER_WINDOW_MAX;
 
 /// The schema of a tick.
 pub const STATS_SCHEMA: &str = "headcount.stats/1";
@@ -76,8 +79,12 @@ impl LedgerRecord {
 pub struct SourceRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     topic: Option<String>,
+    /// How many partitions there are, where they are too many to be listed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    partitions: Option<usize>,
     /// The next offset of each partition: all before it are reflected.
-    offsets: Pairs<String, i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    offsets: Option<Pairs<String, i64>>,
     /// Partitions whose clock is ahead of most others', and by how many seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     ahead: Option<Pairs<String, u32>>,
@@ -253,8 +260,9 @@ pub struct WindowRecord {
     #[serde(skip_serializing_if = "Option::is_none")]
     tick: Option<u64>,
     schema: &'static str,
+    /// Shared: thousands of windows may close at one moment, each with the offsets of hundreds of partitions.
     #[serde(flatten)]
-    context: Option<Context>,
+    context: Option<Arc<Context>>,
 }
 
 /// What a service's window record says of the moment it was put out.
@@ -371,7 +379,10 @@ impl Recorder {
         partitions: &[String],
         now_ms: u64,
     ) -> Vec<WindowOutput> {
-        let context = self.context(snapshot, partitions, now_ms);
+        if snapshot.windows.is_empty() {
+            return Vec::new();
+        }
+        let context = self.context(snapshot, partitions, now_ms).map(Arc::new);
         snapshot
             .windows
             .iter()
@@ -388,7 +399,12 @@ impl Recorder {
         tally.users(self.precision)
     }
 
-    fn window(&self, facts: &WindowFacts, users: Users, context: Option<Context>) -> WindowRecord {
+    fn window(
+        &self,
+        facts: &WindowFacts,
+        users: Users,
+        context: Option<Arc<Context>>,
+    ) -> WindowRecord {
         let last_tick = Some(self.last_tick);
         let (state, closed_by, revision, seq, tick) = match facts.stage {
             Stage::Provisional => ("provisional", None, None, None, last_tick),
@@ -435,15 +451,31 @@ impl Recorder {
             watermark: snapshot.watermark,
             emitted: self.emitted(now_ms)?,
             ledger: LedgerRecord::new(&snapshot.ledger),
-            source: self.source(snapshot, partitions),
+            source: match partitions.len() {
+                0..=PARTITIONS_PER_WINDOW_MAX => self.source(snapshot, partitions),
+                too_many => SourceRecord {
+                    topic: self.topic(),
+                    partitions: Some(too_many),
+                    offsets: None,
+                    ahead: None,
+                    lost: None,
+                },
+            },
         })
+    }
+
+    fn topic(&self) -> Option<String> {
+        self.service.as_ref().map(|s| s.topic.clone())
     }
 
     fn source(&self, snapshot: &Snapshot, partitions: &[String]) -> SourceRecord {
         let offsets = partitions.iter().cloned();
         SourceRecord {
-            topic: self.service.as_ref().map(|s| s.topic.clone()),
-            offsets: Pairs(offsets.zip(snapshot.offsets.iter().copied()).collect()),
+            topic: self.topic(),
+            partitions: None,
+            offsets: Some(Pairs(
+                offsets.zip(snapshot.offsets.iter().copied()).collect(),
+            )),
             ahead: named(&snapshot.ahead, partitions),
             lost: named(&snapshot.lost, partitions),
         }
@@ -483,3 +515,6 @@ fn rfc3339_ms(unix_ms: u64) -> String {
         .unwrap_or(jiff::Timestamp::MAX);
     format!("{at:.3}")
 }
+
+#[cfg(test)]
+mod tests;
