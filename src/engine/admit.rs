@@ -224,6 +224,7 @@ impl Admission {
         self.note_since(arrival.partition, fate.map(|fate| (claim, fate)));
         // Before the watermark follows: a frame does not expire because it had to wait.
         if !self.fates.is_empty() {
+            self.doubt_quarantined();
             self.settle_fates(arrival.partition);
         }
         self.follow_clock(arrival.partition, before);
@@ -243,6 +244,15 @@ impl Admission {
                 matches!(fate, Fate::Counted { .. }) && claim.offset >= partition.lost_before
             });
             partition.since = partition.clock.now().filter(|_| counts);
+        }
+    }
+
+    /// Records of an earlier run may have told of frames that waited.
+    fn doubt_quarantined(&mut self) {
+        for (claim, fate) in &self.fates {
+            if matches!(fate, Fate::Quarantined(_)) {
+                self.catalog.doubt(claim.ts);
+            }
         }
     }
 

@@ -128,6 +128,8 @@ struct Entry {
     unsaved: bool,
     /// What closed it, and the number of its last revision, once its final is out.
     last_word: Option<(ClosedBy, u32)>,
+    /// How many frames its last record had, where a later run may find just these: some that still waited are among them.
+    said: Option<u64>,
 }
 
 /// All windows within retention.
@@ -277,7 +279,7 @@ impl Catalog {
                 self.list_expired(passed.watermark, &mut collected);
                 for i in 0..collected.evicted.len() {
                     let id = collected.evicted[i];
-                    self.put_out_news(id, passed, completeness, &mut collected);
+                    self.put_out_last(id, passed, completeness, &mut collected);
                 }
                 if ask.end {
                     self.put_out_end(unchanged, passed, completeness, &mut collected);
@@ -466,6 +468,7 @@ impl Entry {
             warm: false,
             unsaved: false,
             last_word: None,
+            said: None,
         }
     }
 

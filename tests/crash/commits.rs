@@ -122,6 +122,7 @@ impl Commits {
                 continue;
             }
             let frames = dice.below(1_000) as u64 + 1;
+            let changed = dice.once_in(2);
             let window = SavedWindow {
                 end: id.start + 60,
                 frames,
@@ -133,7 +134,8 @@ impl Commits {
                     SavedStage::Final(ClosedBy::Idle, 7),
                     SavedStage::Final(ClosedBy::End, 1),
                 ]),
-                changed: dice.once_in(2),
+                changed,
+                said: (changed && dice.once_in(2)).then(|| dice.below(2_000) as u64),
             };
             let is_known = self.sketched.contains(&id);
             windows.push((id, (!is_known || !dice.once_in(3)).then_some(window)));

@@ -2,23 +2,64 @@
 
 use std::collections::BTreeSet;
 
-use super::{Catalog, Collected, Completeness, Passed};
+use super::{Catalog, Collected, Completeness, Emission, Passed};
 use crate::engine::barrier::Stage;
 use crate::engine::calendar::WindowId;
+use crate::engine::frame::EventTime;
 use crate::limits::WINDOWS_PER_BARRIER;
 
 impl Catalog {
-    /// Puts out a window if it changed since its last record.
-    pub(super) fn put_out_news(
+    /// Puts out a window that is to be forgotten if it changed since its last record. What that told of and was not counted is not
+    /// taken back: the frames went on waiting, or a line on its end, and the window is older than anybody waits.
+    pub(super) fn put_out_last(
         &mut self,
         id: WindowId,
         passed: Passed,
         completeness: Completeness,
         collected: &mut Collected,
     ) {
-        let Some(entry) = self.windows.get(id) else {
+        let entry = self.windows.get(id);
+        if entry.is_some_and(|entry| entry.said.is_none_or(|said| said < entry.frames)) {
+            self.put_out_news(id, passed, completeness, collected);
+        }
+    }
+
+    /// Frames of this second that had waited do not count: a record that told of them is not repeated by others in their place.
+    pub(in crate::engine) fn doubt(&mut self, ts: EventTime) {
+        if !matches!(self.emission, Emission::EachRun { .. }) {
+            return;
+        }
+        for &period in &self.periods {
+            let start = self.windows.bounds(period, ts).start;
+            let id = WindowId { period, start };
+            if let Some(entry) = self.windows.get_mut(id)
+                && entry.said.take_if(|_| entry.dirty).is_some()
+            {
+                entry.note_unsaved(id, &mut self.unsaved);
+            }
+        }
+    }
+
+    /// Puts out a window if it changed since its last record.
+    fn put_out_news(
+        &mut self,
+        id: WindowId,
+        passed: Passed,
+        completeness: Completeness,
+        collected: &mut Collected,
+    ) {
+        let Some(entry) = self.windows.get_mut(id) else {
             return;
         };
+        if entry.dirty && entry.said == Some(entry.frames) {
+            // What the record told of in advance has come true.
+            entry.dirty = false;
+            entry.note_unsaved(id, &mut self.unsaved);
+            return;
+        }
+        if entry.dirty {
+            entry.said = Some(entry.frames);
+        }
         if entry.dirty && entry.last_word.is_none() {
             self.open.remove(&(entry.end, id));
             self.finish(id, passed, completeness, collected);

@@ -61,6 +61,7 @@ impl Catalog {
                 late: entry.late,
                 stage,
                 changed: entry.dirty,
+                said: entry.said.filter(|_| entry.dirty),
             };
             saved.push((id, Some(window)));
         }
@@ -102,13 +103,15 @@ impl Catalog {
                 Entry::new(bounds.end)
             });
             let is_open = after.open.contains(&(said.end, id));
-            if entry.last_word == said.last_word && open.contains(&(said.end, id)) == is_open {
+            let is_same = entry.last_word == said.last_word && entry.said == said.said;
+            if is_same && open.contains(&(said.end, id)) == is_open {
                 continue;
             }
             if !is_open {
                 open.remove(&(said.end, id));
             }
             entry.last_word = said.last_word;
+            entry.said = said.said;
             // A record told more than the state has: unless that comes true it has to be taken back.
             entry.dirty = entry.frames != said.frames;
             entry.note_unsaved(id, &mut self.unsaved);
@@ -149,6 +152,7 @@ impl Catalog {
                 self.unsaved.get_or_insert_default();
                 entry.note_unsaved(id, &mut self.unsaved);
             }
+            entry.said = saved.said.filter(|_| !is_moved);
             if self.emission != Emission::Once && (saved.changed || !is_final || is_moved) {
                 entry.dirty = true;
                 if self.emission.is_live() {

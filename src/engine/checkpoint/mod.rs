@@ -53,6 +53,8 @@ pub struct SavedWindow {
     pub stage: SavedStage,
     /// Whether frames were counted in it after its last record.
     pub changed: bool,
+    /// How many frames that record had, where it changed and that is known: a later run may find just these.
+    pub said: Option<u64>,
 }
 
 /// What the admission knew at a barrier.

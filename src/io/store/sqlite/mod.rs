@@ -23,8 +23,8 @@ use rusqlite::{Connection, OpenFlags, Transaction, params};
 use zstd::bulk::Compressor;
 
 use self::rows::{
-    BadRow, RowKey, StoredSketch, Sum, period_number, signed, stage_columns, stretch_number,
-    sum_of_partition, sum_of_record, sum_of_stretch, sum_of_window,
+    BadRow, RowKey, StoredSketch, Sum, changed_column, period_number, signed, stage_columns,
+    stretch_number, sum_of_partition, sum_of_record, sum_of_stretch, sum_of_window,
 };
 use self::shelf::SqliteShelf;
 use self::trouble::{damaged, trouble, unavailable};
@@ -350,7 +350,7 @@ fn write_windows(
             late,
             stage,
             revision,
-            window.changed,
+            changed_column(window),
             sum
         ])?;
         staged.put(RowKey::Window(*id), sum);

@@ -117,6 +117,14 @@ fn stage(word: &str, revision: u32) -> Option<SavedStage> {
     })
 }
 
+/// Below 0 where a record had frames that the state does not: their number, as its complement.
+pub(super) fn changed_column(window: &SavedWindow) -> i64 {
+    match window.said {
+        Some(said) => !said.cast_signed(),
+        None => window.changed.into(),
+    }
+}
+
 pub(super) fn sum_of_window(id: WindowId, window: &SavedWindow) -> i64 {
     let (stage, revision) = stage_columns(window.stage);
     Sum::of("window")
@@ -127,19 +135,21 @@ pub(super) fn sum_of_window(id: WindowId, window: &SavedWindow) -> i64 {
         .int(window.late.cast_signed())
         .bytes(stage.as_bytes())
         .int(revision.into())
-        .int(window.changed.into())
+        .int(changed_column(window))
         .done()
 }
 
 pub(super) fn read_window(row: &Row<'_>) -> Result<(i64, WindowId, SavedWindow), BadRow> {
     let id = window_id(row, 0, "window")?;
     let word: String = row.get(5)?;
+    let changed: i64 = row.get(7)?;
     let window = SavedWindow {
         end: row.get(2)?,
         frames: row.get::<_, i64>(3)?.cast_unsigned(),
         late: row.get::<_, i64>(4)?.cast_unsigned(),
         stage: stage(&word, row.get(6)?).ok_or(BadRow::Sum("window"))?,
-        changed: row.get(7)?,
+        changed: changed != 0,
+        said: (changed < 0).then_some(!changed).map(i64::cast_unsigned),
     };
     let sum = checked("window", row.get(8)?, sum_of_window(id, &window))?;
     Ok((sum, id, window))

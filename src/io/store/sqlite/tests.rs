@@ -81,6 +81,7 @@ fn whoever_looks_into_a_state_sees_one_moment_of_it() {
         late: 0,
         stage: SavedStage::Open,
         changed: false,
+        said: None,
     };
     let with = |windows, sketches| Commit {
         changes: Changes {
