@@ -568,7 +568,7 @@ fn what_was_said_of_frames_that_wait_is_neither_repeated_nor_taken_back() {
     let said = rows(&count(dir.path(), "state", &["few", "many"]));
     let again: Vec<_> = said
         .iter()
-        .filter(|row| row.0 == "minute" && row.1 < "2026-01-01T01:00:00Z".to_owned())
+        .filter(|row| row.0 == "minute" && *row.1 < *"2026-01-01T01:00:00Z")
         .collect();
     assert!(again.is_empty(), "{again:?}");
     assert_eq!(said.iter().filter(|row| row.0 == "minute").count(), 40);

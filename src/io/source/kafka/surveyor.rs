@@ -20,8 +20,11 @@ use crate::limits::{
     SURVEY_TIMEOUT_MS, SURVEYS_PER_TOPIC_ID, TOPIC_ID_TIMEOUT_MS, TOPIC_ID_TRIES_MAX,
 };
 
-/// The offset after what was last handed over, of each partition by topic and number; none before the first frame.
-pub(super) type Positions = Arc<Mutex<BTreeMap<(usize, i32), i64>>>;
+/// Index of a topic, and the number of one of its partitions.
+type Place = (usize, i32);
+
+/// The offset after what was last handed over, of each partition; none before the first frame.
+pub(super) type Positions = Arc<Mutex<BTreeMap<Place, i64>>>;
 
 /// What the brokers say of one partition.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -116,13 +119,9 @@ impl Surveyor {
     ///
     /// One sentence about what is out of reach.
     pub fn survey(&mut self, wants_ids: bool) -> Result<Vec<Surveyed>, String> {
-        let mut all = Vec::new();
-        let mut topics = 0..self.topics.len();
-        let surveyed = topics.try_fold(false, |ends_before, topic| {
-            Ok::<_, String>(self.survey_topic(topic, &mut all)? || ends_before)
-        });
+        let surveyed = self.survey_offsets();
         self.tend(0, surveyed.is_err());
-        let ends_before = surveyed?;
+        let (mut all, ends_before) = surveyed?;
         self.ask_another()?;
         // Last, so that the offsets need not wait for it.
         if self.asks_ids(wants_ids || ends_before) {
@@ -177,8 +176,8 @@ impl Surveyor {
         self.ids_missed = 0;
     }
 
-    /// Returns whether a partition ends before where it was read: only the topic's id tells whether it was made anew or cut off.
-    fn survey_topic(&self, topic: usize, all: &mut Vec<Surveyed>) -> Result<bool, String> {
+    /// All partitions of a topic.
+    fn partitions(&self, topic: usize) -> Result<impl Iterator<Item = Place>, String> {
         let name = &self.topics[topic];
         let metadata = self.describe(0, name)?;
         let described = metadata.topics().iter().find(|t| t.name() == name);
@@ -191,7 +190,16 @@ impl Surveyor {
             return Err(format!("topic '{name}' does not exist (yet)"));
         }
         let numbers: Vec<i32> = described.partitions().iter().map(|p| p.id()).collect();
-        let ask = |at| offsets(self.client(), name, &numbers, at);
+        Ok(numbers.into_iter().map(move |number| (topic, number)))
+    }
+
+    /// Returns also whether a partition ends before where it was read: only the topic's id tells whether it was made anew or cut off.
+    fn survey_offsets(&self) -> Result<(Vec<Surveyed>, bool), String> {
+        let mut places = Vec::new();
+        for topic in 0..self.topics.len() {
+            places.extend(self.partitions(topic)?);
+        }
+        let ask = |at| offsets(self.client(), &self.topics, &places, at);
         let lows = ask(Offset::Beginning)?;
         let starts = match self.from {
             From::Earliest | From::Latest => None,
@@ -201,10 +209,11 @@ impl Surveyor {
         let highs = ask(Offset::End)?;
         // At once: their difference is the lag, and reading goes on meanwhile.
         let positions = self.positions.lock().clone();
-        let mut ends_before = false;
-        for partition in numbers {
-            let at = |offsets: &BTreeMap<i32, i64>| offsets.get(&partition).copied();
+        let (mut all, mut ends_before) = (Vec::with_capacity(places.len()), false);
+        for place @ (topic, partition) in places {
+            let at = |offsets: &BTreeMap<Place, i64>| offsets.get(&place).copied();
             let (Some(low), Some(high)) = (at(&lows), at(&highs)) else {
+                let name = &self.topics[topic];
                 return Err(format!("partition {partition} of '{name}' has no offsets"));
             };
             let start = match (self.from, &starts) {
@@ -213,7 +222,7 @@ impl Surveyor {
                 // Where there is no record that young, from the next one on.
                 (From::Time(_), Some(starts)) => at(starts).unwrap_or(high),
             };
-            let read = read_before.get(&(topic, partition));
+            let read = read_before.get(&place);
             ends_before |= read.is_some_and(|read| *read > high);
             all.push(Surveyed {
                 topic,
@@ -222,40 +231,45 @@ impl Surveyor {
                 low,
                 high,
                 start,
-                position: positions.get(&(topic, partition)).copied(),
+                position: positions.get(&place).copied(),
             });
         }
-        Ok(ends_before)
+        Ok((all, ends_before))
     }
 }
 
-/// One offset of each partition, asked for in one request a broker: behind a fetch that waits for frames a request waits
-/// too, and thousands of them would for minutes. Those without such an offset are left out.
+/// One offset of each partition of all topics, asked for in one request a broker: behind a fetch that waits for frames a request
+/// waits too, and thousands of them would for minutes. Those without such an offset are left out.
 fn offsets(
     client: &Client,
-    topic: &str,
-    partitions: &[i32],
+    topics: &[String],
+    places: &[Place],
     at: Offset,
-) -> Result<BTreeMap<i32, i64>, String> {
-    let failed = |error: KafkaError| format!("the offsets of '{topic}': {}", code(&error));
-    let mut asked = TopicPartitionList::with_capacity(partitions.len());
-    for partition in partitions {
+) -> Result<BTreeMap<Place, i64>, String> {
+    let failed =
+        |error: KafkaError| format!("the offsets of '{}': {}", topics.join("', '"), code(&error));
+    let mut asked = TopicPartitionList::with_capacity(places.len());
+    for (topic, partition) in places {
         // What the library calls a time may be the beginning or the end as well.
-        let mut element = asked.add_partition(topic, *partition);
+        let mut element = asked.add_partition(&topics[*topic], *partition);
         // On the element: the list would look for it from its beginning.
         element.set_offset(at).map_err(failed)?;
     }
     let found = client
         .offsets_for_times(asked, Duration::from_millis(SURVEY_TIMEOUT_MS))
         .map_err(failed)?;
+    let names = topics.iter().enumerate();
+    let indices: BTreeMap<&str, usize> = names.map(|(index, name)| (&**name, index)).collect();
     let mut offsets = BTreeMap::new();
     for element in found.elements() {
-        let partition = element.partition();
+        let (topic, partition) = (element.topic(), element.partition());
         element
             .error()
             .map_err(|error| format!("partition {partition} of '{topic}': {}", code(&error)))?;
-        if let Offset::Offset(offset) = element.offset() {
-            offsets.insert(partition, offset);
+        if let Some(index) = indices.get(topic)
+            && let Offset::Offset(offset) = element.offset()
+        {
+            offsets.insert((*index, partition), offset);
         }
     }
     Ok(offsets)
