@@ -300,6 +300,9 @@ pub const READ_BUFFER_BYTES: usize = 64 << 10;
 pub const CHUNK_BYTES: usize = 1 << 20;
 /// The same where more than [`CHUNK_FILES`] files are read side by side.
 pub const SMALL_CHUNK_BYTES: usize = 64 << 10;
+/// Chunks of each of several files that are read before its turn comes. A packed one is begun anew then, and gives back its
+/// decoder's memory until it is.
+pub const CHUNKS_BEGUN: u64 = 2;
 /// See [`SMALL_CHUNK_BYTES`].
 pub const CHUNK_FILES: usize = 64;
 /// Chunks that are read and decoded ahead of the one that is admitted, for each thread; of several files each has at

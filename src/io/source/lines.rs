@@ -3,22 +3,22 @@
 mod known;
 mod length;
 mod packing;
+mod unpacked;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use flate2::bufread::MultiGzDecoder;
-
 pub use self::known::{Head, Mark, Marker, open_behind};
 pub(super) use self::length::{Length, Shared};
 pub(super) use self::packing::Packing;
+pub(super) use self::unpacked::{Text, Unpacked, flowing, unpack};
 use crate::error::Failure;
 use crate::limits::{MAX_FRAME_BYTES, READ_BUFFER_BYTES};
 
@@ -128,7 +128,7 @@ impl<R: Read> Read for Counted<R> {
 /// One input as lines.
 pub struct LineReader {
     name: String,
-    reader: Box<dyn BufRead + Send>,
+    reader: Box<dyn Text>,
     /// The part of the line at hand that did not fit the read buffer.
     partial: Vec<u8>,
     lines: i64,
@@ -149,10 +149,31 @@ impl LineReader {
         let Input::File(path) = input else {
             return Self::new(input.spoken(), Box::new(io::stdin()), bytes);
         };
+        let name = input.spoken();
         let file = Arc::new(open_file(path)?);
         let length = Length::of(&file);
-        let opened = Self::new(input.spoken(), Box::new(Shared(file)), bytes)?;
-        Ok(Self { length, ..opened })
+        let mut head = [0; Packing::HEAD_BYTES];
+        let packing = match &length {
+            Some(_) => {
+                let read = read_at_most(&mut head, |to, done| file.read_at(to, done as u64));
+                let read = read.map_err(|error| damaged(&name, &error))?;
+                Packing::of(&name, &head[..read])?
+            }
+            None => Packing::Plain,
+        };
+        if packing == Packing::Plain {
+            let opened = Self::new(name, Box::new(Shared(file)), bytes)?;
+            return Ok(Self { length, ..opened });
+        }
+        let text = Unpacked::new(file, 0, packing, bytes);
+        Ok(Self {
+            is_packed: true,
+            length,
+            ..Self::of(
+                name,
+                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, text)),
+            )
+        })
     }
 
     /// The same over anything that can be read; `name` is how messages call it.
@@ -169,26 +190,41 @@ impl LineReader {
         let mut raw = BufReader::with_capacity(READ_BUFFER_BYTES, counted);
         let head = raw.fill_buf().map_err(|error| damaged(&name, &error))?;
         let packing = Packing::of(&name, head)?;
-        let reader: Box<dyn BufRead + Send> = match packing {
+        let reader: Box<dyn Text> = match packing {
             Packing::Plain => Box::new(raw),
-            Packing::Gzip => {
-                let plain = MultiGzDecoder::new(raw);
-                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
-            }
-            Packing::Zstd => {
-                let plain = zstd::Decoder::with_buffer(raw).map_err(|e| damaged(&name, &e))?;
-                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, plain))
+            Packing::Gzip | Packing::Zstd => {
+                let text = unpack(packing, raw).map_err(|error| damaged(&name, &error))?;
+                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, text))
             }
         };
         Ok(Self {
+            is_packed: packing != Packing::Plain,
+            ..Self::of(name, reader)
+        })
+    }
+
+    fn of(name: String, reader: Box<dyn Text>) -> Self {
+        Self {
             name,
             reader,
             partial: Vec::new(),
             lines: 0,
             holds_rest: false,
-            is_packed: packing != Packing::Plain,
+            is_packed: false,
             length: None,
-        })
+        }
+    }
+
+    /// Of a packed file that was read to its end, no memory is held until somebody asks whether there is more.
+    fn rest_at_end(&mut self) -> Result<(), Failure> {
+        let buffer = self.reader.fill_buf();
+        if buffer
+            .map_err(|error| damaged(&self.name, &error))?
+            .is_empty()
+        {
+            self.reader = flowing(io::empty());
+        }
+        Ok(())
     }
 
     /// Hands the next line to `on`, without its newline. Returns `None` at the end of the input.
@@ -277,10 +313,27 @@ impl LineReader {
     }
 }
 
+/// Reads until the buffer is full or nothing comes any more. `read` is told how much there is.
+pub(super) fn read_at_most(
+    to: &mut [u8],
+    mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
+) -> io::Result<usize> {
+    let mut done = 0;
+    while done < to.len() {
+        match read(&mut to[done..], done) {
+            Ok(0) => break,
+            Ok(n) => done += n,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(done)
+}
+
 /// What is read, under which name, how many lines were before it, and of a file how long that was.
 pub(super) struct Parts {
     pub(super) name: String,
-    pub(super) reader: Box<dyn BufRead + Send>,
+    pub(super) reader: Box<dyn Text>,
     pub(super) lines: i64,
     pub(super) length: Option<Length>,
 }
@@ -305,18 +358,9 @@ mod tests {
     use super::*;
 
     fn reader_of(bytes: &[u8], buffer: usize) -> LineReader {
-        LineReader {
-            name: String::new(),
-            reader: Box::new(BufReader::with_capacity(
-                buffer,
-                io::Cursor::new(bytes.to_vec()),
-            )),
-            partial: Vec::new(),
-            lines: 0,
-            holds_rest: false,
-            is_packed: false,
-            length: None,
-        }
+        let text = Counted::new(io::Cursor::new(bytes.to_vec()), &BytesRead::default());
+        let text = BufReader::with_capacity(buffer, text);
+        LineReader::of(String::new(), Box::new(text))
     }
 
     fn lines_of(bytes: &[u8], buffer: usize) -> Vec<Vec<u8>> {

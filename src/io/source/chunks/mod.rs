@@ -14,7 +14,6 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, FileTypeExt};
 use std::sync::Arc;
 
-use flate2::bufread::MultiGzDecoder;
 use parking_lot::Mutex;
 
 pub use buffer::ChunkBuffer;
@@ -22,8 +21,8 @@ use ranges::Ranges;
 use stream::Stream;
 
 use super::lines::{
-    BytesRead, Counted, Input, Length, LineReader, Packing, Shared, damaged, open_file,
-    refuse_twins,
+    BytesRead, Counted, Input, Length, LineReader, Packing, Unpacked, damaged, flowing, open_file,
+    read_at_most, refuse_twins, unpack,
 };
 use crate::error::Failure;
 use crate::limits::{CHUNK_BYTES, CHUNK_FILES, PIPE_BYTES, READ_BUFFER_BYTES, SMALL_CHUNK_BYTES};
@@ -90,9 +89,9 @@ impl Chunks {
             }
             let file = Arc::new(file);
             let opened = Length::told(&file, kind.len());
-            let counted = Counted::new(Shared(file), bytes);
-            let reader = unpacked(packing, counted).map_err(failed)?;
-            let stream = Stream::new(name, reader, None, chunk_bytes).of_length(Some(opened));
+            let text = Unpacked::new(file, from, packing, bytes);
+            let text = Box::new(BufReader::with_capacity(0, text));
+            let stream = Stream::new(name, text, None, chunk_bytes).of_length(Some(opened));
             return Ok(Self(Kind::Stream(Mutex::new(stream))));
         }
         if kind.file_type().is_fifo() {
@@ -105,8 +104,14 @@ impl Chunks {
         let head = &head[..length];
         let packing = Packing::of(&name, head)?;
         let whole = io::Cursor::new(head.to_vec()).chain(counted);
-        let reader = unpacked(packing, whole).map_err(failed)?;
-        let stream = Stream::new(name, reader, Some(waits.into()), chunk_bytes);
+        let text = match packing {
+            Packing::Plain => flowing(whole),
+            Packing::Gzip | Packing::Zstd => {
+                let packed = BufReader::with_capacity(READ_BUFFER_BYTES, whole);
+                flowing(unpack(packing, packed).map_err(failed)?)
+            }
+        };
+        let stream = Stream::new(name, text, Some(waits.into()), chunk_bytes);
         Ok(Self(Kind::Stream(Mutex::new(stream))))
     }
 
@@ -142,6 +147,15 @@ impl Chunks {
         }
     }
 
+    /// From now on, one of so many inputs that has only been begun takes no memory to be read on.
+    fn rest_begun(&mut self, inputs: usize) {
+        if inputs > 1
+            && let Kind::Stream(stream) = &mut self.0
+        {
+            stream.get_mut().rest_begun();
+        }
+    }
+
     /// Leaves an input that was read to its end.
     ///
     /// # Errors
@@ -153,32 +167,6 @@ impl Chunks {
             Kind::Stream(stream) => stream.lock().finish(),
         }
     }
-}
-
-/// Reads until the buffer is full or nothing comes any more. `read` is told how much there is.
-fn read_at_most(
-    to: &mut [u8],
-    mut read: impl FnMut(&mut [u8], usize) -> io::Result<usize>,
-) -> io::Result<usize> {
-    let mut done = 0;
-    while done < to.len() {
-        match read(&mut to[done..], done) {
-            Ok(0) => break,
-            Ok(n) => done += n,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(done)
-}
-
-fn unpacked(packing: Packing, raw: impl Read + Send + 'static) -> io::Result<Box<dyn Read + Send>> {
-    let packed = |raw| BufReader::with_capacity(READ_BUFFER_BYTES, raw);
-    Ok(match packing {
-        Packing::Plain => Box::new(raw),
-        Packing::Gzip => Box::new(MultiGzDecoder::new(packed(raw))),
-        Packing::Zstd => Box::new(zstd::Decoder::with_buffer(packed(raw))?),
-    })
 }
 
 /// An input, and where it is read on.
@@ -198,7 +186,8 @@ pub fn open(inputs: &[Input], bytes: &BytesRead) -> Result<Vec<Opened>, Failure>
     refuse_twins(inputs)?;
     let chunk_bytes = chunk_bytes(inputs.len());
     let opened = inputs.iter().map(|input| {
-        let chunks = Chunks::open(input, bytes, chunk_bytes)?;
+        let mut chunks = Chunks::open(input, bytes, chunk_bytes)?;
+        chunks.rest_begun(inputs.len());
         Ok(Opened { chunks, line: 0 })
     });
     opened.collect()
@@ -216,8 +205,13 @@ pub fn on_from(inputs: &[Input], readers: Vec<LineReader>) -> Result<Vec<Opened>
         let parts = reader.into_parts();
         let stream = Stream::new(parts.name, parts.reader, None, chunk_bytes);
         let stream = stream.of_length(parts.length);
+        let mut chunks = Chunks(Kind::Stream(Mutex::new(stream)));
+        // What lies behind would have to be passed over again.
+        if parts.lines == 0 {
+            chunks.rest_begun(inputs.len());
+        }
         Opened {
-            chunks: Chunks(Kind::Stream(Mutex::new(stream))),
+            chunks,
             line: parts.lines,
         }
     });

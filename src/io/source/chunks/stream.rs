@@ -1,6 +1,6 @@
 //! What can only be read in order, in chunks: cut behind the last newline that has come.
 
-use std::io::{self, Read};
+use std::io;
 use std::mem;
 use std::os::fd::OwnedFd;
 
@@ -9,12 +9,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use super::buffer::ChunkBuffer;
 use super::{Extent, Torn};
 use crate::error::Failure;
-use crate::io::source::lines::{Length, damaged};
-use crate::limits::MAX_FRAME_BYTES;
+use crate::io::source::lines::{Length, Text, damaged, flowing};
+use crate::limits::{CHUNKS_BEGUN, MAX_FRAME_BYTES};
 
 pub(super) struct Stream {
     name: String,
-    reader: Box<dyn Read + Send>,
+    reader: Box<dyn Text>,
     /// Where what is to be read comes from, if that may take its time.
     waits: Option<OwnedFd>,
     chunk_bytes: usize,
@@ -22,6 +22,8 @@ pub(super) struct Stream {
     /// may be many.
     rest: Vec<u8>,
     number: u64,
+    /// After so many chunks the reader has only begun.
+    begun: u64,
     /// Whether the rest of a line is to be passed over, because there was too much of it.
     skips: bool,
     ended: bool,
@@ -33,7 +35,7 @@ pub(super) struct Stream {
 impl Stream {
     pub(super) fn new(
         name: String,
-        reader: Box<dyn Read + Send>,
+        reader: Box<dyn Text>,
         waits: Option<OwnedFd>,
         chunk_bytes: usize,
     ) -> Self {
@@ -44,6 +46,7 @@ impl Stream {
             chunk_bytes,
             rest: Vec::new(),
             number: 0,
+            begun: 0,
             skips: false,
             ended: false,
             failed: None,
@@ -55,6 +58,11 @@ impl Stream {
     pub(super) fn of_length(mut self, length: Option<Length>) -> Self {
         self.length = length;
         self
+    }
+
+    /// From now on, nothing is held of the reader while it has only begun.
+    pub(super) fn rest_begun(&mut self) {
+        self.begun = CHUNKS_BEGUN;
     }
 
     pub(super) fn finish(&self) -> Result<(), Failure> {
@@ -100,6 +108,11 @@ impl Stream {
             }
         }
         let ended = self.ended;
+        if ended {
+            self.reader = flowing(io::empty());
+        } else if self.number <= self.begun {
+            self.reader.rest();
+        }
         Ok(Extent { number, ended })
     }
 

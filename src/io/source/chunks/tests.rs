@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
 use super::*;
-use crate::limits::MAX_FRAME_BYTES;
+use crate::limits::{CHUNKS_BEGUN, MAX_FRAME_BYTES};
 
 fn write(dir: &Path, name: &str, bytes: &[u8]) -> PathBuf {
     let path = dir.join(name);
@@ -204,7 +204,7 @@ fn a_file_that_is_cut_short_while_it_is_read_is_told_of() {
 fn a_chunk_of_a_stream_is_what_has_come() {
     let (read, mut write) = io::pipe().unwrap();
     let waits = read.try_clone().unwrap();
-    let mut stream = Stream::new(String::new(), Box::new(read), Some(waits.into()), 16);
+    let mut stream = Stream::new(String::new(), flowing(read), Some(waits.into()), 16);
     let mut buffer = ChunkBuffer::default();
     let mut next = |stream: &mut Stream| {
         let extent = stream.read(&mut buffer).unwrap();
@@ -235,7 +235,7 @@ fn a_chunk_of_a_stream_is_what_has_come() {
 fn between_chunks_only_the_line_that_was_begun_is_kept() {
     let text = "x".repeat(99) + "\n";
     let input = io::Cursor::new(text.repeat(10_000));
-    let mut stream = Stream::new(String::new(), Box::new(input), None, 64 << 10);
+    let mut stream = Stream::new(String::new(), flowing(input), None, 64 << 10);
     let mut buffer = ChunkBuffer::default();
     assert_eq!(stream.kept_bytes(), 0);
     while !stream.read(&mut buffer).unwrap().ended {
@@ -281,6 +281,47 @@ fn a_file_that_is_cut_short_is_refused_however_it_is_read() {
             let file = File::options().write(true).open(&path).unwrap();
             file.set_len(length).unwrap();
             assert_eq!(opened.chunks.finish().is_ok(), is_whole, "{length}");
+        }
+    }
+}
+
+#[test]
+fn a_packed_file_that_is_one_of_several_holds_nothing_while_it_has_only_begun() {
+    let dir = tempfile::tempdir().unwrap();
+    let text: String = (0..1_000).map(|i| format!("line {i}\n")).collect();
+    for (name, content) in packed(text.as_bytes()) {
+        let input = Input::File(write(dir.path(), name, &content));
+        let bytes = BytesRead::default();
+        for is_state in [false, true] {
+            bytes.store(0, Ordering::Relaxed);
+            let mut chunks = if is_state {
+                let parts = LineReader::open(&input, &bytes).unwrap().into_parts();
+                let stream = Stream::new(parts.name, parts.reader, None, 100);
+                Chunks(Kind::Stream(Mutex::new(stream)))
+            } else {
+                Chunks::open(&input, &bytes, 100).unwrap()
+            };
+            chunks.rest_begun(2);
+            let mut buffer = ChunkBuffer::default();
+            let mut begun = Vec::new();
+            for number in 0..CHUNKS_BEGUN {
+                let extent = chunks.read(number, &mut buffer, true).unwrap().unwrap();
+                assert!(!extent.ended);
+                begun.extend(buffer.lines().map(<[u8]>::to_vec));
+                // What is to be read again was not read yet.
+                assert_eq!(bytes.load(Ordering::Relaxed), 0, "{name}");
+            }
+            let mut lines = begun;
+            for number in CHUNKS_BEGUN.. {
+                let extent = chunks.read(number, &mut buffer, true).unwrap().unwrap();
+                lines.extend(buffer.lines().map(<[u8]>::to_vec));
+                if extent.ended {
+                    break;
+                }
+            }
+            assert_eq!(lines, split(text.as_bytes()), "{name}");
+            let read = bytes.load(Ordering::Relaxed);
+            assert_eq!(read, content.len() as u64, "{name}");
         }
     }
 }

@@ -238,6 +238,9 @@ fn skip(input: &Input, lines: i64, mark: &Mark, bytes: &BytesRead) -> Result<Beh
             return Ok(None);
         }
     }
+    if reader.is_packed {
+        reader.rest_at_end()?;
+    }
     Ok((xxh3_128(&last) == mark.last).then_some((reader, last)))
 }
 
@@ -250,13 +253,11 @@ impl LineReader {
             bytes: Arc::clone(bytes),
         };
         Self {
-            name: input.spoken(),
-            reader: Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, counted)),
-            partial: Vec::new(),
-            lines: 0,
-            holds_rest: false,
-            is_packed: false,
             length,
+            ..Self::of(
+                input.spoken(),
+                Box::new(BufReader::with_capacity(READ_BUFFER_BYTES, counted)),
+            )
         }
     }
 }
