@@ -222,6 +222,9 @@ impl Admission {
             .clock
             .judge(claim, arrival.appended, &mut self.fates);
         self.note_since(arrival.partition, fate.map(|fate| (claim, fate)));
+        if fate.is_none() {
+            self.catalog.expect(claim.ts, self.watermark);
+        }
         // Before the watermark follows: a frame does not expire because it had to wait.
         if !self.fates.is_empty() {
             self.doubt_quarantined();
@@ -261,6 +264,7 @@ impl Admission {
         let mut fates = std::mem::take(&mut self.fates);
         for (claim, fate) in fates.drain(..) {
             let outcome = self.conclude(claim, fate);
+            self.catalog.release(claim.ts);
             self.settled.push(Settled {
                 partition,
                 offset: claim.offset,

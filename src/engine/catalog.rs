@@ -128,6 +128,8 @@ struct Entry {
     unsaved: bool,
     /// What closed it, and the number of its last revision, once its final is out.
     last_word: Option<(ClosedBy, u32)>,
+    /// Frames of it that wait: until these are decided about it is not forgotten.
+    waiting: u32,
     /// How many frames its last record had, where a later run may find just these: some that still waited are among them.
     said: Option<u64>,
 }
@@ -201,7 +203,9 @@ impl Catalog {
     fn is_gone(&self, id: WindowId, end: i64, watermark: Option<i64>) -> bool {
         let was_forgotten =
             end <= self.gone_until[id.period as usize] && self.windows.get(id).is_none();
-        was_forgotten || is_expired(self.retention_s[id.period as usize], end, watermark)
+        let is_expired = || is_expired(self.retention_s[id.period as usize], end, watermark);
+        let is_waited_for = || self.windows.get(id).is_some_and(|entry| entry.waiting > 0);
+        was_forgotten || (is_expired() && !is_waited_for())
     }
 
     /// [`Self::count`] where the windows are to be looked up.
@@ -398,6 +402,9 @@ impl Catalog {
                 if is_open && self.emission.is_live() {
                     break;
                 }
+                if entry.waiting > 0 {
+                    continue;
+                }
                 if collected.is_full() {
                     return;
                 }
@@ -468,6 +475,7 @@ impl Entry {
             warm: false,
             unsaved: false,
             last_word: None,
+            waiting: 0,
             said: None,
         }
     }

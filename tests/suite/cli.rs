@@ -10,6 +10,7 @@ mod help;
 mod http;
 mod inputs;
 mod kafka_options;
+mod last_words;
 mod merging;
 mod old_states;
 mod outputs;

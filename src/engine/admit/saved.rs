@@ -181,6 +181,11 @@ impl Admission {
         if !restored.is_sound() {
             return Err(Damaged(KNOWN_OF_TIME));
         }
+        for partition in &restored.partitions {
+            for ts in partition.clock.waiting() {
+                restored.catalog.expect(ts, restored.watermark);
+            }
+        }
         Ok(restored)
     }
 

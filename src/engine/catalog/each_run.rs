@@ -2,9 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use super::{Catalog, Collected, Completeness, Emission, Passed};
+use super::{Catalog, Collected, Completeness, Emission, Entry, Passed};
 use crate::engine::barrier::Stage;
-use crate::engine::calendar::WindowId;
+use crate::engine::calendar::{Bounds, WindowId};
 use crate::engine::frame::EventTime;
 use crate::limits::WINDOWS_PER_BARRIER;
 
@@ -21,6 +21,46 @@ impl Catalog {
         let entry = self.windows.get(id);
         if entry.is_some_and(|entry| entry.said.is_none_or(|said| said < entry.frames)) {
             self.put_out_news(id, passed, completeness, collected);
+        }
+    }
+
+    /// A frame of this second waits: none of its windows is forgotten meanwhile, for it must not expire because it had to wait. A
+    /// file of a few frames may wait for its next ones until the end of the run.
+    pub(in crate::engine) fn expect(&mut self, ts: EventTime, watermark: Option<i64>) {
+        if !matches!(self.emission, Emission::EachRun { .. }) {
+            return;
+        }
+        for &period in &self.periods {
+            let Bounds { start, end } = self.windows.bounds(period, ts);
+            if self.is_gone(WindowId { period, start }, end, watermark) {
+                continue;
+            }
+            let open = &mut self.open;
+            let entry = self.windows.entry(period, ts, |id, bounds| {
+                open.insert((bounds.end, id));
+                Entry::new(bounds.end)
+            });
+            entry.waiting += 1;
+        }
+    }
+
+    /// A frame of this second that had waited has been decided about.
+    pub(in crate::engine) fn release(&mut self, ts: EventTime) {
+        if !matches!(self.emission, Emission::EachRun { .. }) {
+            return;
+        }
+        for &period in &self.periods {
+            let start = self.windows.bounds(period, ts).start;
+            let id = WindowId { period, start };
+            // Where it was gone when the frame came, it was for all that wait.
+            let Some(entry) = self.windows.get_mut(id).filter(|entry| entry.waiting > 0) else {
+                continue;
+            };
+            entry.waiting -= 1;
+            if entry.waiting == 0 && entry.frames == 0 && entry.last_word.is_none() {
+                self.open.remove(&(entry.end, id));
+                self.windows.remove(id);
+            }
         }
     }
 

@@ -124,6 +124,11 @@ impl PartitionClock {
         self.pen.len()
     }
 
+    /// Their event times.
+    pub fn waiting(&self) -> impl Iterator<Item = EventTime> {
+        self.pen.iter().map(|held| held.claim.ts)
+    }
+
     /// Judges a frame; `None` means that it waits. Frames before it about which it decides, and itself if it waited for
     /// no longer than this call, are added to `settled`, in the order in which they count.
     ///

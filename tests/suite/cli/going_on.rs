@@ -30,15 +30,15 @@ fn frames(count: u32, seed: u32) -> String {
 
 /// What a count printed: the newest row of each window, and the stats.
 #[derive(Default, PartialEq, Debug)]
-struct Printed {
-    windows: BTreeMap<(String, String), Value>,
+pub(super) struct Printed {
+    pub(super) windows: BTreeMap<(String, String), Value>,
     stats: Value,
-    rows: usize,
+    pub(super) rows: usize,
 }
 
 impl Printed {
     /// Takes in the records of another run. Where a window is final for the second time, it is told.
-    fn take(&mut self, said: &Said) {
+    pub(super) fn take(&mut self, said: &Said) {
         assert_eq!(said.code, Some(0), "{}", said.stderr);
         for record in said.stdout.lines() {
             let record: Value = serde_json::from_str(record).unwrap();
@@ -57,7 +57,7 @@ impl Printed {
     }
 }
 
-fn count(dir: &Path, state: &str, files: &[&str]) -> Said {
+pub(super) fn count(dir: &Path, state: &str, files: &[&str]) -> Said {
     let args = ["count", "--format", "json", "--state", state];
     run_in(dir, &[&args, files].concat())
 }
@@ -69,7 +69,7 @@ fn digest(dir: &Path, state: &str) -> String {
     found["state_digest"].to_string() + &found["offsets"].to_string()
 }
 
-fn append(path: &Path, bytes: &[u8]) {
+pub(super) fn append(path: &Path, bytes: &[u8]) {
     let mut options = fs::File::options();
     let file = options.append(true).create(true).open(path);
     file.unwrap().write_all(bytes).unwrap();
@@ -515,68 +515,4 @@ fn a_file_is_known_again_whose_last_line_is_too_long_and_has_no_end() {
         (&last["read"], &last["rejected"]),
         (&12.into(), &first["rejected"])
     );
-}
-
-/// The windows that a run printed: period, start, frames, state.
-fn rows(said: &Said) -> Vec<(String, String, u64, String)> {
-    assert_eq!(said.code, Some(0), "{}", said.stderr);
-    let records = said.stdout.lines().map(|record| {
-        let record: Value = serde_json::from_str(record).unwrap();
-        let text = |field: &str| record[field].as_str().unwrap_or_default().to_owned();
-        let frames = record["frames"].as_u64().unwrap_or_default();
-        (text("window"), text("start"), frames, text("state"))
-    });
-    records.filter(|(window, ..)| !window.is_empty()).collect()
-}
-
-#[test]
-fn what_was_said_of_frames_that_wait_is_neither_repeated_nor_taken_back() {
-    let dir = tempfile::tempdir().unwrap();
-    let first = 1_767_225_600;
-    // Too few for their file to have a clock: they wait, and each end tells of them.
-    append(
-        &dir.path().join("few"),
-        line("a", first).repeat(5).as_bytes(),
-    );
-    let said = rows(&count(dir.path(), "state", &["few"]));
-    assert_eq!(said.len(), 6, "{said:?}");
-    assert!(
-        said.iter()
-            .all(|(_, _, frames, state)| (*frames, state.as_str()) == (5, "final"))
-    );
-    let nothing = rows(&count(dir.path(), "state", &["few"]));
-    assert_eq!(nothing, [], "nothing has changed");
-
-    append(&dir.path().join("few"), line("b", first + 60).as_bytes());
-    let said = rows(&count(dir.path(), "state", &["few"]));
-    let minutes: Vec<_> = said.iter().filter(|row| row.0 == "minute").collect();
-    let [(_, start, 1, state)] = minutes[..] else {
-        panic!("{said:?}");
-    };
-    assert_eq!(
-        (start.as_str(), state.as_str()),
-        ("2026-01-01T00:01:00Z", "final")
-    );
-    assert_eq!(said.len(), 6, "{said:?}");
-
-    // Far behind their retention, minutes are forgotten; the frames of the first two still wait.
-    let later = (1..41).map(|hour| line("c", first + hour * 3_600));
-    append(
-        &dir.path().join("many"),
-        later.collect::<String>().as_bytes(),
-    );
-    let said = rows(&count(dir.path(), "state", &["few", "many"]));
-    let again: Vec<_> = said
-        .iter()
-        .filter(|row| row.0 == "minute" && *row.1 < *"2026-01-01T01:00:00Z")
-        .collect();
-    assert!(again.is_empty(), "{again:?}");
-    assert_eq!(said.iter().filter(|row| row.0 == "minute").count(), 40);
-
-    // More of them, and they count: what the others' last records lacked is not there to be told.
-    let more = (0..20).map(|n| line(&format!("d{n}"), first + 144_000 + n));
-    append(&dir.path().join("few"), more.collect::<String>().as_bytes());
-    let said = rows(&count(dir.path(), "state", &["few", "many"]));
-    let year = said.iter().find(|row| row.0 == "year").unwrap();
-    assert_eq!((year.2, year.3.as_str()), (66, "revised"));
 }
