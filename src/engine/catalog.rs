@@ -2,7 +2,8 @@
 //!
 //! Invariants: 1. A window is final at most once, and its revisions follow without gaps. 2. In a live run a window that
 //! is not yet closed is never evicted. 3. What was counted in a window after its last record is put out before the
-//! window is forgotten. 4. The catalog knows a window exactly when the shards may hold a sketch of it.
+//! window is forgotten. 4. The catalog knows a window whenever the shards may hold a sketch of it, or frames
+//! wait that may be of it in one of several runs.
 
 mod each_run;
 mod joined;
@@ -13,10 +14,11 @@ mod saved;
 use std::collections::BTreeSet;
 
 use self::last::Last;
-use self::saved::Unsaved;
+use self::saved::{Unsaved, Word};
 use super::admit::Rules;
 use super::barrier::{ClosedBy, Stage, WindowFacts};
 use super::calendar::{Bounds, Period, WindowId};
+use super::checkpoint::Told;
 use super::frame::EventTime;
 use super::ledger::Ledger;
 use super::windows::WindowMap;
@@ -130,8 +132,8 @@ struct Entry {
     last_word: Option<(ClosedBy, u32)>,
     /// Frames of it that wait: until these are decided about it is not forgotten.
     waiting: u32,
-    /// How many frames its last record had, where a later run may find just these: some that still waited are among them.
-    said: Option<u64>,
+    /// What its last record had, where a later run may find just that: frames that still waited are among them.
+    said: Option<Told>,
 }
 
 /// All windows within retention.
@@ -345,6 +347,7 @@ impl Catalog {
             ClosedBy::End
         };
         entry.last_word = Some((closed_by, 0));
+        entry.said = Some(entry.told());
         entry.dirty = false;
         entry.note_unsaved(id, &mut self.unsaved);
         let stage = Stage::Final { seq, closed_by };
@@ -374,6 +377,9 @@ impl Catalog {
             return;
         }
         entry.note_unsaved(id, &mut self.unsaved);
+        if entry.last_word.is_some() {
+            entry.said = Some(entry.told());
+        }
         let stage = match &mut entry.last_word {
             None if self.emission == Emission::Finals => return,
             None => Stage::Provisional,
@@ -436,7 +442,7 @@ impl Catalog {
         if let Some(entry) = self.windows.remove(id) {
             self.open.remove(&(entry.end, id));
             if let Some(unsaved) = &mut self.unsaved {
-                unsaved.forget(id);
+                unsaved.forget(id, entry.word());
             }
             if entry.warm {
                 self.warm.retain(|warm| *warm != id);
@@ -487,6 +493,27 @@ impl Entry {
             self.unsaved = true;
             unsaved.change(id);
         }
+    }
+
+    fn word(&self) -> Word {
+        Word {
+            last: self.last_word,
+            said: self.said,
+        }
+    }
+
+    /// What a record has of it now.
+    fn told(&self) -> Told {
+        Told {
+            frames: self.frames,
+            late: self.late,
+        }
+    }
+
+    /// What its last record had, unless by now that is less than was counted.
+    fn said(&self) -> Option<Told> {
+        let is_enough = |said: &Told| said.frames >= self.frames && said.late >= self.late;
+        self.said.filter(is_enough)
     }
 
     fn facts(&self, id: WindowId, completeness: Completeness, stage: Stage) -> WindowFacts {

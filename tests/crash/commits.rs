@@ -4,7 +4,7 @@ use headcount::engine::barrier::ClosedBy;
 use headcount::engine::calendar::{Period, WindowId};
 use headcount::engine::checkpoint::book::{Changes, StateDigest};
 use headcount::engine::checkpoint::{
-    Commit, SavedPartition, SavedRecord, SavedStage, SavedStretch, SavedWindow,
+    Commit, SavedPartition, SavedRecord, SavedStage, SavedStretch, SavedWindow, Told,
 };
 use headcount::io::store::sqlite::{Identity, SqliteStore};
 use headcount::io::store::{Store, StoreError};
@@ -135,7 +135,10 @@ impl Commits {
                     SavedStage::Final(ClosedBy::End, 1),
                 ]),
                 changed,
-                said: (changed && dice.once_in(2)).then(|| dice.below(2_000) as u64),
+                said: (changed && dice.once_in(2)).then(|| Told {
+                    frames: frames + dice.below(20) as u64,
+                    late: frames / 3 + dice.below(5) as u64,
+                }),
             };
             let is_known = self.sketched.contains(&id);
             windows.push((id, (!is_known || !dice.once_in(3)).then_some(window)));

@@ -19,7 +19,7 @@ impl Catalog {
         collected: &mut Collected,
     ) {
         let entry = self.windows.get(id);
-        if entry.is_some_and(|entry| entry.said.is_none_or(|said| said < entry.frames)) {
+        if entry.is_some_and(|entry| entry.said().is_none()) {
             self.put_out_news(id, passed, completeness, collected);
         }
     }
@@ -91,14 +91,11 @@ impl Catalog {
         let Some(entry) = self.windows.get_mut(id) else {
             return;
         };
-        if entry.dirty && entry.said == Some(entry.frames) {
+        if entry.dirty && entry.said == Some(entry.told()) {
             // What the record told of in advance has come true.
             entry.dirty = false;
             entry.note_unsaved(id, &mut self.unsaved);
             return;
-        }
-        if entry.dirty {
-            entry.said = Some(entry.frames);
         }
         if entry.dirty && entry.last_word.is_none() {
             self.open.remove(&(entry.end, id));

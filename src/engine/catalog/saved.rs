@@ -1,9 +1,10 @@
 //! What the catalog knows, to be saved and back.
 
 use super::{Catalog, Emission, Entry, NEVER};
+use crate::engine::barrier::ClosedBy;
 use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
-use crate::engine::checkpoint::{SavedStage, SavedWindow};
+use crate::engine::checkpoint::{SavedStage, SavedWindow, Told};
 use crate::engine::frame::EventTime;
 
 /// Which windows are to be saved.
@@ -11,8 +12,15 @@ use crate::engine::frame::EventTime;
 pub(super) struct Unsaved {
     /// Changed since they were saved; some were forgotten since.
     changed: Vec<WindowId>,
-    /// Forgotten since the last save.
-    forgotten: Vec<WindowId>,
+    /// Forgotten since the last save, and what had been said of them.
+    forgotten: Vec<(WindowId, Word)>,
+}
+
+/// What was said of a window: [`Entry::last_word`] and [`Entry::said`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Word {
+    pub(super) last: Option<(ClosedBy, u32)>,
+    pub(super) said: Option<Told>,
 }
 
 impl Unsaved {
@@ -20,8 +28,8 @@ impl Unsaved {
         self.changed.push(id);
     }
 
-    pub(super) fn forget(&mut self, id: WindowId) {
-        self.forgotten.push(id);
+    pub(super) fn forget(&mut self, id: WindowId, word: Word) {
+        self.forgotten.push((id, word));
     }
 }
 
@@ -44,7 +52,7 @@ impl Catalog {
             return Vec::new();
         };
         let forgotten = std::mem::take(&mut unsaved.forgotten).into_iter();
-        let mut saved: Vec<_> = forgotten.map(|id| (id, None)).collect();
+        let mut saved: Vec<_> = forgotten.map(|(id, _)| (id, None)).collect();
         for id in std::mem::take(&mut unsaved.changed) {
             let Some(entry) = self.windows.get_mut(id) else {
                 continue;
@@ -61,7 +69,7 @@ impl Catalog {
                 late: entry.late,
                 stage,
                 changed: entry.dirty,
-                said: entry.said.filter(|_| entry.dirty),
+                said: entry.said().filter(|_| entry.dirty),
             };
             saved.push((id, Some(window)));
         }
@@ -89,33 +97,38 @@ impl Catalog {
         let Some(unsaved) = &mut after.unsaved else {
             return;
         };
-        for id in std::mem::take(&mut unsaved.changed) {
-            let Some(said) = after.windows.get_mut(id) else {
-                continue;
-            };
-            said.unsaved = false;
-            let Ok(ts) = EventTime::try_from(id.start.max(1)) else {
-                continue;
-            };
-            let open = &mut self.open;
-            let entry = self.windows.entry(id.period, ts, |id, bounds| {
-                open.insert((bounds.end, id));
-                Entry::new(bounds.end)
-            });
-            let is_open = after.open.contains(&(said.end, id));
-            let is_same = entry.last_word == said.last_word && entry.said == said.said;
-            if is_same && open.contains(&(said.end, id)) == is_open {
-                continue;
-            }
-            if !is_open {
-                open.remove(&(said.end, id));
-            }
-            entry.last_word = said.last_word;
-            entry.said = said.said;
-            // A record told more than the state has: unless that comes true it has to be taken back.
-            entry.dirty = entry.frames != said.frames;
-            entry.note_unsaved(id, &mut self.unsaved);
+        for (id, word) in std::mem::take(&mut unsaved.forgotten) {
+            self.take_word(id, word, false);
         }
+        for id in std::mem::take(&mut unsaved.changed) {
+            let Some(entry) = after.windows.get_mut(id) else {
+                continue;
+            };
+            entry.unsaved = false;
+            let is_open = after.open.contains(&(entry.end, id));
+            self.take_word(id, entry.word(), is_open);
+        }
+    }
+
+    fn take_word(&mut self, id: WindowId, word: Word, is_open: bool) {
+        let Ok(ts) = EventTime::try_from(id.start.max(1)) else {
+            return;
+        };
+        let open = &mut self.open;
+        let entry = self.windows.entry(id.period, ts, |id, bounds| {
+            open.insert((bounds.end, id));
+            Entry::new(bounds.end)
+        });
+        if entry.word() == word && open.contains(&(entry.end, id)) == is_open {
+            return;
+        }
+        if !is_open {
+            open.remove(&(entry.end, id));
+        }
+        (entry.last_word, entry.said) = (word.last, word.said);
+        // A record told more than the state has: unless that comes true it has to be taken back.
+        entry.dirty = word.said.is_some_and(|said| said != entry.told());
+        entry.note_unsaved(id, &mut self.unsaved);
     }
 
     /// Takes in windows that were saved. Of those that are not final, a record may have been on its way when the run ended:

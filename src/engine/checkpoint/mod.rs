@@ -53,8 +53,17 @@ pub struct SavedWindow {
     pub stage: SavedStage,
     /// Whether frames were counted in it after its last record.
     pub changed: bool,
-    /// How many frames that record had, where it changed and that is known: a later run may find just these.
-    pub said: Option<u64>,
+    /// What that record had, where it changed, no less than was counted, and that is known: a later run may find just that.
+    pub said: Option<Told>,
+}
+
+/// What a window's record had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Told {
+    /// Frames.
+    pub frames: u64,
+    /// Of those: late ones.
+    pub late: u64,
 }
 
 /// What the admission knew at a barrier.

@@ -32,7 +32,7 @@ fn frames(count: u32, seed: u32) -> String {
 #[derive(Default, PartialEq, Debug)]
 pub(super) struct Printed {
     pub(super) windows: BTreeMap<(String, String), Value>,
-    stats: Value,
+    pub(super) stats: Value,
     pub(super) rows: usize,
 }
 

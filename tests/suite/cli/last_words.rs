@@ -93,3 +93,58 @@ fn a_file_of_few_frames_counts_however_far_the_others_go_on() {
     let again = rows(&count(dir.path(), "state", &files));
     assert_eq!(again, [], "nothing has changed");
 }
+
+/// Numbers below `n`, the same for the same seed.
+fn dice(seed: u32) -> impl FnMut(u32) -> u32 {
+    let mut state = u64::from(seed) * 2 + 1;
+    move |n| {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(9);
+        (state >> 33) as u32 % n
+    }
+}
+
+/// Frames of a file that goes on at this clock, some late, some far ahead, some rubbish. Too few for a clock, often.
+fn more(clock: &mut u32, dice: &mut impl FnMut(u32) -> u32) -> String {
+    let mut text = String::new();
+    for _ in 0..[0, 1, 2, 5, 11, 12, 13, 30][dice(8) as usize] {
+        *clock += [0, 0, 1, 20, 61, 600, 3_700, 40_000][dice(8) as usize];
+        let ts = match dice(20) {
+            0 => *clock + [100, 1 << 20, 1 << 24][dice(3) as usize],
+            1 => *clock - [10, 1_000, 4_000][dice(3) as usize],
+            _ => *clock,
+        };
+        match dice(40) {
+            0 => text.push_str("rubbish\n"),
+            user => text.push_str(&line(&format!("u{user}"), ts)),
+        }
+    }
+    text
+}
+
+#[test]
+fn the_last_words_on_files_that_grow_are_those_of_one_run_over_them() {
+    let files = ["a", "b", "c"];
+    let keep = ["--retain-minutes", "3y", "--retain-hours", "3y"];
+    for seed in 0..12 {
+        let dir = tempfile::tempdir().unwrap();
+        let mut dice = dice(seed);
+        let mut clocks = [0; 3].map(|_| 1_767_225_600 + dice(3 * 86_400));
+        let mut printed = Printed::default();
+        for _ in 0..4 {
+            for (file, clock) in files.iter().zip(&mut clocks) {
+                append(&dir.path().join(file), more(clock, &mut dice).as_bytes());
+            }
+            printed.take(&count(dir.path(), "state", &[&keep[..], &files].concat()));
+            let again = rows(&count(dir.path(), "state", &[&keep[..], &files].concat()));
+            assert_eq!(again, [], "seed {seed}: nothing has changed");
+        }
+        let mut at_once = Printed::default();
+        at_once.take(&count(dir.path(), "one", &[&keep[..], &files].concat()));
+        // Frames that counted for an end alone, and were quarantined later, leave windows without any.
+        printed.windows.retain(|_, numbers| numbers[3] != 0);
+        assert_eq!(printed.windows, at_once.windows, "seed {seed}");
+        assert_eq!(printed.stats, at_once.stats, "seed {seed}");
+    }
+}

@@ -6,7 +6,7 @@ use xxhash_rust::xxh3::{xxh3_64, xxh3_128};
 use crate::engine::barrier::ClosedBy;
 use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::{
-    SavedPartition, SavedRecord, SavedStage, SavedStretch, SavedWindow,
+    SavedPartition, SavedRecord, SavedStage, SavedStretch, SavedWindow, Told,
 };
 
 /// Names one row of all tables.
@@ -117,12 +117,26 @@ fn stage(word: &str, revision: u32) -> Option<SavedStage> {
     })
 }
 
-/// Below 0 where a record had frames that the state does not: their number, as its complement.
+/// What may be told of how many more frames a record had than the state, and how many more late ones: less than this.
+const MORE: u64 = 1 << 31;
+
+/// Below 0 where a record had frames that the state does not: how many more, and how many more late ones.
 pub(super) fn changed_column(window: &SavedWindow) -> i64 {
-    match window.said {
-        Some(said) => !said.cast_signed(),
-        None => window.changed.into(),
-    }
+    let more = window.said.and_then(|said| {
+        let frames = said.frames.checked_sub(window.frames)?;
+        let late = said.late.checked_sub(window.late)?;
+        (frames < MORE && late < MORE).then_some(frames * MORE + late)
+    });
+    more.map_or(window.changed.into(), |more| !more.cast_signed())
+}
+
+/// What the record had that this tells of.
+fn told(changed: i64, frames: u64, late: u64) -> Option<Told> {
+    let more = (changed < 0).then_some(!changed)?.cast_unsigned();
+    Some(Told {
+        frames: frames.checked_add(more / MORE)?,
+        late: late.checked_add(more % MORE)?,
+    })
 }
 
 pub(super) fn sum_of_window(id: WindowId, window: &SavedWindow) -> i64 {
@@ -143,13 +157,15 @@ pub(super) fn read_window(row: &Row<'_>) -> Result<(i64, WindowId, SavedWindow),
     let id = window_id(row, 0, "window")?;
     let word: String = row.get(5)?;
     let changed: i64 = row.get(7)?;
+    let frames = row.get::<_, i64>(3)?.cast_unsigned();
+    let late = row.get::<_, i64>(4)?.cast_unsigned();
     let window = SavedWindow {
         end: row.get(2)?,
-        frames: row.get::<_, i64>(3)?.cast_unsigned(),
-        late: row.get::<_, i64>(4)?.cast_unsigned(),
+        frames,
+        late,
         stage: stage(&word, row.get(6)?).ok_or(BadRow::Sum("window"))?,
         changed: changed != 0,
-        said: (changed < 0).then_some(!changed).map(i64::cast_unsigned),
+        said: told(changed, frames, late),
     };
     let sum = checked("window", row.get(8)?, sum_of_window(id, &window))?;
     Ok((sum, id, window))
