@@ -303,6 +303,8 @@ pub const SMALL_CHUNK_BYTES: usize = 64 << 10;
 /// Chunks of each of several files that are read before its turn comes. A packed one is begun anew then, and gives back its
 /// decoder's memory until it is.
 pub const CHUNKS_BEGUN: u64 = 2;
+/// Bytes of text, at the most, that are passed over when a packed file is begun anew: a few milliseconds.
+pub const UNPACK_AGAIN_BYTES: u64 = 4 << 20;
 /// See [`SMALL_CHUNK_BYTES`].
 pub const CHUNK_FILES: usize = 64;
 /// Chunks that are read and decoded ahead of the one that is admitted, for each thread; of several files each has at

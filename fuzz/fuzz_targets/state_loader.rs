@@ -98,7 +98,7 @@ fn behind_the_sums(bytes: &[u8]) {
         late: from.number().cast_unsigned(),
         stage: SavedStage::Open,
         changed: true,
-        said: None,
+        told: None,
     };
     let stretch = SavedStretch {
         page: from.number().rem_euclid(300) as usize,

@@ -289,7 +289,7 @@ impl Admission {
                 self.ledger.late += u64::from(late);
                 let periods = self
                     .catalog
-                    .count(ts, late, self.watermark, &mut self.ledger);
+                    .count(claim, late, self.watermark, &mut self.ledger);
                 Ok(Sighting { hash, ts, periods })
             }
         }

@@ -10,6 +10,7 @@ mod joined;
 mod last;
 mod look;
 mod saved;
+mod waiting;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +19,7 @@ use self::saved::{Unsaved, Word};
 use super::admit::Rules;
 use super::barrier::{ClosedBy, Stage, WindowFacts};
 use super::calendar::{Bounds, Period, WindowId};
-use super::checkpoint::Told;
+use super::clock::Claim;
 use super::frame::EventTime;
 use super::ledger::Ledger;
 use super::windows::WindowMap;
@@ -132,8 +133,12 @@ struct Entry {
     last_word: Option<(ClosedBy, u32)>,
     /// Frames of it that wait: until these are decided about it is not forgotten.
     waiting: u32,
-    /// What its last record had, where a later run may find just that: frames that still waited are among them.
-    said: Option<Told>,
+    /// Of the frames that were counted in this run, see `waiting.rs`.
+    sum: u64,
+    /// What that sum was in its last record, where it is known: of an end that told of frames which waited it is ahead.
+    said: Option<u64>,
+    /// Whether there is more to say of it than that record did, whatever becomes of the frames that it told of in advance.
+    anew: bool,
 }
 
 /// All windows within retention.
@@ -157,6 +162,10 @@ pub struct Catalog {
     next_seq: u64,
     /// The window up to which an end has been put out.
     ended_at: Option<WindowId>,
+    /// Of each period: the windows that start before are not looked at again, since frames wait in all of them.
+    passed_over: [i64; Period::ALL.len()],
+    /// Of these, those in which none waits any more.
+    overdue: Vec<WindowId>,
 }
 
 impl Catalog {
@@ -177,27 +186,31 @@ impl Catalog {
             last: None,
             next_seq: 1,
             ended_at: None,
+            passed_over: NEVER,
+            overdue: Vec::new(),
         }
     }
 
     /// Counts a frame in its windows and returns the set of periods that still take it.
     pub fn count(
         &mut self,
-        ts: EventTime,
+        claim: Claim,
         late: bool,
         watermark: Option<i64>,
         ledger: &mut Ledger,
     ) -> u8 {
+        let summand = self.summand(claim, late);
         match &self.last {
-            Some(last) if last.holds(ts, watermark) => {
+            Some(last) if last.holds(claim.ts, watermark) => {
                 for slot in &last.slots[..last.windows] {
                     let entry = self.windows.at(*slot);
                     entry.frames += 1;
                     entry.late += u64::from(late);
+                    entry.sum = entry.sum.wrapping_add(summand);
                 }
                 last.periods
             }
-            _ => self.count_elsewhere(ts, late, watermark, ledger),
+            _ => self.count_elsewhere(claim.ts, (late, summand), watermark, ledger),
         }
     }
 
@@ -214,7 +227,7 @@ impl Catalog {
     fn count_elsewhere(
         &mut self,
         ts: EventTime,
-        late: bool,
+        (late, summand): (bool, u64),
         watermark: Option<i64>,
         ledger: &mut Ledger,
     ) -> u8 {
@@ -237,6 +250,8 @@ impl Catalog {
             let entry = self.windows.at(slot);
             entry.frames += 1;
             entry.late += u64::from(late);
+            entry.sum = entry.sum.wrapping_add(summand);
+            entry.anew = true;
             entry.visited = true;
             entry.note_unsaved(id, &mut self.unsaved);
             if !entry.warm {
@@ -347,8 +362,8 @@ impl Catalog {
             ClosedBy::End
         };
         entry.last_word = Some((closed_by, 0));
-        entry.said = Some(entry.told());
-        entry.dirty = false;
+        entry.said = Some(entry.sum);
+        (entry.dirty, entry.anew) = (false, false);
         entry.note_unsaved(id, &mut self.unsaved);
         let stage = Stage::Final { seq, closed_by };
         collected.windows.push(entry.facts(id, completeness, stage));
@@ -376,9 +391,10 @@ impl Catalog {
         if !std::mem::replace(&mut entry.dirty, false) {
             return;
         }
+        entry.anew = false;
         entry.note_unsaved(id, &mut self.unsaved);
         if entry.last_word.is_some() {
-            entry.said = Some(entry.told());
+            entry.said = Some(entry.sum);
         }
         let stage = match &mut entry.last_word {
             None if self.emission == Emission::Finals => return,
@@ -398,23 +414,30 @@ impl Catalog {
     }
 
     /// Lists the windows whose retention is over; in a live run only closed ones.
-    fn list_expired(&self, watermark: Option<i64>, collected: &mut Collected) {
+    fn list_expired(&mut self, watermark: Option<i64>, collected: &mut Collected) {
+        while !self.overdue.is_empty() && !collected.is_full() {
+            let id = self.overdue.pop();
+            let is_due = |id: &WindowId| self.windows.get(*id).is_some_and(|e| e.waiting == 0);
+            collected.evicted.extend(id.filter(is_due));
+        }
         for period in Period::ALL {
-            for (id, entry) in self.windows.of_period(period) {
+            let from = self.passed_over[period as usize];
+            for (id, entry) in self.windows.range(period, from..i64::MAX) {
                 if !is_expired(self.retention_s[period as usize], entry.end, watermark) {
                     break;
                 }
-                let is_open = self.open.contains(&(entry.end, id));
-                if is_open && self.emission.is_live() {
+                let is_open = || self.open.contains(&(entry.end, id));
+                if self.emission.is_live() && is_open() {
                     break;
-                }
-                if entry.waiting > 0 {
-                    continue;
                 }
                 if collected.is_full() {
                     return;
                 }
-                collected.evicted.push(id);
+                if entry.waiting == 0 {
+                    collected.evicted.push(id);
+                }
+                // Forgotten, or waited for.
+                self.passed_over[period as usize] = id.start + 1;
             }
         }
     }
@@ -482,7 +505,9 @@ impl Entry {
             unsaved: false,
             last_word: None,
             waiting: 0,
+            sum: 0,
             said: None,
+            anew: false,
         }
     }
 
@@ -499,21 +524,9 @@ impl Entry {
         Word {
             last: self.last_word,
             said: self.said,
-        }
-    }
-
-    /// What a record has of it now.
-    fn told(&self) -> Told {
-        Told {
+            anew: self.anew,
             frames: self.frames,
-            late: self.late,
         }
-    }
-
-    /// What its last record had, unless by now that is less than was counted.
-    fn said(&self) -> Option<Told> {
-        let is_enough = |said: &Told| said.frames >= self.frames && said.late >= self.late;
-        self.said.filter(is_enough)
     }
 
     fn facts(&self, id: WindowId, completeness: Completeness, stage: Stage) -> WindowFacts {

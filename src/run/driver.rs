@@ -224,7 +224,7 @@ impl Driver {
                 ..Ask::default()
             })?;
             if is_saved {
-                self.before_end = Some(Box::new(self.admission.clone()));
+                self.before_end = Some(Box::new(self.admission.split_at_end()));
             } else {
                 // The shards are about to know more than the state may: nothing of it can be saved any more.
                 self.saves.take().iter().for_each(Saves::give_up);

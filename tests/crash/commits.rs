@@ -135,9 +135,9 @@ impl Commits {
                     SavedStage::Final(ClosedBy::End, 1),
                 ]),
                 changed,
-                said: (changed && dice.once_in(2)).then(|| Told {
-                    frames: frames + dice.below(20) as u64,
-                    late: frames / 3 + dice.below(5) as u64,
+                told: (changed && dice.once_in(2)).then(|| Told {
+                    ahead: dice.bits() >> 2,
+                    anew: dice.once_in(2),
                 }),
             };
             let is_known = self.sketched.contains(&id);

@@ -168,7 +168,7 @@ impl Engine {
                 self.settle(&mut heard);
             }
             Step::Close(partition) => self.admission.close(partition),
-            Step::EndInput => self.before_end = Some(Box::new(self.admission.clone())),
+            Step::EndInput => self.before_end = Some(Box::new(self.admission.split_at_end())),
             Step::Barrier(ask) => raised = self.barrier(ask, now_ms),
         }
         self.work();

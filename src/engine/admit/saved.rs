@@ -2,6 +2,7 @@
 
 use super::{Admission, Bearing, Partition, PartitionIndex, Rules};
 use crate::engine::calendar::{Period, WindowId};
+use crate::engine::catalog::Catalog;
 use crate::engine::checkpoint::codec::{Damaged, Reader, put_len, put_second, put_time};
 use crate::engine::checkpoint::{SavedAdmission, SavedPartition, SavedWindow};
 use crate::engine::clock::PartitionClock;
@@ -135,6 +136,21 @@ impl Admission {
         saved
     }
 
+    /// Splits off the admission as it is, for the state, before the end of the input settles what waits and closes windows: see
+    /// [`Self::save_words`].
+    #[must_use]
+    pub fn split_at_end(&mut self) -> Self {
+        let before = self.catalog.split_at_end();
+        // It is the largest part, and split already.
+        let after = std::mem::replace(&mut self.catalog, Catalog::new(&self.rules));
+        let split = Self {
+            catalog: before,
+            ..self.clone()
+        };
+        self.catalog = after;
+        split
+    }
+
     /// What is to be saved of this admission, as it was when the input ended, once another one that began as it has settled
     /// what waited and closed windows: what it has said of them since the last call.
     pub fn save_words(&mut self, after: &mut Self) -> SavedAdmission {
@@ -183,7 +199,7 @@ impl Admission {
         }
         for partition in &restored.partitions {
             for ts in partition.clock.waiting() {
-                restored.catalog.expect(ts, restored.watermark);
+                restored.catalog.expect_again(ts, restored.watermark);
             }
         }
         Ok(restored)

@@ -51,7 +51,8 @@ mod tests {
     use super::super::{Ask, Catalog, Completeness, Emission, Passed};
     use crate::engine::admit::Rules;
     use crate::engine::calendar::{Calendar, Period};
-    use crate::engine::clock::ClockRules;
+    use crate::engine::clock::{Claim, ClockRules};
+    use crate::engine::frame::UserHash;
     use crate::engine::ledger::Ledger;
 
     fn catalog(emission: Emission) -> Catalog {
@@ -90,9 +91,14 @@ mod tests {
                 held += u32::from(
                     (remembers.last.as_ref()).is_some_and(|last| last.holds(ts, watermark)),
                 );
-                let periods = remembers.count(ts, late, watermark, &mut ours);
+                let claim = Claim {
+                    hash: UserHash(u64::from(ts)),
+                    ts,
+                    offset: 0,
+                };
+                let periods = remembers.count(claim, late, watermark, &mut ours);
                 forgets.last = None;
-                assert_eq!(periods, forgets.count(ts, late, watermark, &mut theirs));
+                assert_eq!(periods, forgets.count(claim, late, watermark, &mut theirs));
                 assert_eq!(ours, theirs);
                 let passed = Passed {
                     watermark,

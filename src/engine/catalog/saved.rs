@@ -4,7 +4,7 @@ use super::{Catalog, Emission, Entry, NEVER};
 use crate::engine::barrier::ClosedBy;
 use crate::engine::calendar::{Period, WindowId};
 use crate::engine::checkpoint::codec::Damaged;
-use crate::engine::checkpoint::{SavedStage, SavedWindow, Told};
+use crate::engine::checkpoint::{SavedStage, SavedWindow};
 use crate::engine::frame::EventTime;
 
 /// Which windows are to be saved.
@@ -16,11 +16,13 @@ pub(super) struct Unsaved {
     forgotten: Vec<(WindowId, Word)>,
 }
 
-/// What was said of a window: [`Entry::last_word`] and [`Entry::said`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What was said of a window, see [`Entry`], and how many frames it had.
+#[derive(Debug, Clone, Copy)]
 pub(super) struct Word {
     pub(super) last: Option<(ClosedBy, u32)>,
-    pub(super) said: Option<Told>,
+    pub(super) said: Option<u64>,
+    pub(super) anew: bool,
+    pub(super) frames: u64,
 }
 
 impl Unsaved {
@@ -48,11 +50,16 @@ impl Catalog {
     /// The windows that changed since the last call, and those that were forgotten.
     pub(in crate::engine) fn save(&mut self) -> Vec<(WindowId, Option<SavedWindow>)> {
         self.last = None;
+        let has_later_runs = self.has_later_runs();
         let Some(unsaved) = &mut self.unsaved else {
             return Vec::new();
         };
         let forgotten = std::mem::take(&mut unsaved.forgotten).into_iter();
-        let mut saved: Vec<_> = forgotten.map(|(id, _)| (id, None)).collect();
+        // One that only frames had waited in may be here again, with others.
+        let mut saved: Vec<_> = forgotten
+            .filter(|(id, _)| self.windows.get(*id).is_none())
+            .map(|(id, _)| (id, None))
+            .collect();
         for id in std::mem::take(&mut unsaved.changed) {
             let Some(entry) = self.windows.get_mut(id) else {
                 continue;
@@ -69,7 +76,7 @@ impl Catalog {
                 late: entry.late,
                 stage,
                 changed: entry.dirty,
-                said: entry.said().filter(|_| entry.dirty),
+                told: entry.told().filter(|_| has_later_runs),
             };
             saved.push((id, Some(window)));
         }
@@ -88,6 +95,21 @@ impl Catalog {
         (self.gone_until != NEVER).then_some(self.gone_until)
     }
 
+    /// This catalog as it is, of which an end changes nothing but what is said; it goes on as that which the end changes.
+    pub(in crate::engine) fn split_at_end(&mut self) -> Self {
+        self.last = None;
+        let before = self.clone();
+        if let Some(unsaved) = &mut self.unsaved {
+            // For the other one to save.
+            for id in std::mem::take(unsaved).changed {
+                if let Some(entry) = self.windows.get_mut(id) {
+                    entry.unsaved = false;
+                }
+            }
+        }
+        before
+    }
+
     /// Takes over which windows are closed and what was said of them, but not what was counted in them since: of the windows that
     /// have changed there since the last call.
     pub(in crate::engine) fn take_words(&mut self, after: &mut Self) {
@@ -98,7 +120,10 @@ impl Catalog {
             return;
         };
         for (id, word) in std::mem::take(&mut unsaved.forgotten) {
-            self.take_word(id, word, false);
+            // The others were no more than frames that waited.
+            if word.last.is_some() {
+                self.take_word(id, word, false);
+            }
         }
         for id in std::mem::take(&mut unsaved.changed) {
             let Some(entry) = after.windows.get_mut(id) else {
@@ -119,7 +144,10 @@ impl Catalog {
             open.insert((bounds.end, id));
             Entry::new(bounds.end)
         });
-        if entry.word() == word && open.contains(&(entry.end, id)) == is_open {
+        let is_same = entry.last_word == word.last && entry.said == word.said;
+        // What there is to say of it anew is yet to be said.
+        let is_known = word.anew || !entry.anew;
+        if is_same && is_known && open.contains(&(entry.end, id)) == is_open {
             return;
         }
         if !is_open {
@@ -127,7 +155,8 @@ impl Catalog {
         }
         (entry.last_word, entry.said) = (word.last, word.said);
         // A record told more than the state has: unless that comes true it has to be taken back.
-        entry.dirty = word.said.is_some_and(|said| said != entry.told());
+        entry.dirty = entry.frames != word.frames || !entry.is_as_told();
+        entry.anew = false;
         entry.note_unsaved(id, &mut self.unsaved);
     }
 
@@ -165,13 +194,13 @@ impl Catalog {
                 self.unsaved.get_or_insert_default();
                 entry.note_unsaved(id, &mut self.unsaved);
             }
-            entry.said = saved.said.filter(|_| !is_moved);
             if self.emission != Emission::Once && (saved.changed || !is_final || is_moved) {
                 entry.dirty = true;
                 if self.emission.is_live() {
                     self.dirty.push(id);
                 }
             }
+            entry.take_told(saved.told.filter(|_| !is_moved));
             *self
                 .windows
                 .entry(id.period, ts, |_, bounds| Entry::new(bounds.end)) = entry;

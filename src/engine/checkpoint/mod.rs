@@ -53,17 +53,17 @@ pub struct SavedWindow {
     pub stage: SavedStage,
     /// Whether frames were counted in it after its last record.
     pub changed: bool,
-    /// What that record had, where it changed, no less than was counted, and that is known: a later run may find just that.
-    pub said: Option<Told>,
+    /// What that record had, where it is known: a later run may count just that.
+    pub told: Option<Told>,
 }
 
-/// What a window's record had.
+/// How a window's record differs from what was counted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Told {
-    /// Frames.
-    pub frames: u64,
-    /// Of those: late ones.
-    pub late: u64,
+    /// The sum of a hash of each frame that it had and that was not counted, less that of each that it did not have, modulo 2^62.
+    pub ahead: u64,
+    /// Whether there are frames of the latter kind, or may be.
+    pub anew: bool,
 }
 
 /// What the admission knew at a barrier.

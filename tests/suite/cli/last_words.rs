@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::going_on::{Printed, append, count};
-use super::{Said, line, run_in};
+use super::{Said, line, run_in, run_with};
 
 /// The windows that a run printed: period, start, frames, state.
 fn rows(said: &Said) -> Vec<(String, String, u64, String)> {
@@ -147,4 +147,105 @@ fn the_last_words_on_files_that_grow_are_those_of_one_run_over_them() {
         assert_eq!(printed.windows, at_once.windows, "seed {seed}");
         assert_eq!(printed.stats, at_once.stats, "seed {seed}");
     }
+}
+
+#[test]
+fn an_end_that_forgets_thousands_of_windows_leaves_nothing_to_be_said_of_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = 1_767_225_600;
+    let minutes = (0..5_000).map(|minute| line("a", first + minute * 60));
+    append(
+        &dir.path().join("minutes"),
+        minutes.collect::<String>().as_bytes(),
+    );
+    let later = line("b", first + 30 * 86_400).repeat(12);
+    append(&dir.path().join("later"), later.as_bytes());
+    let files = ["minutes", "later"];
+    let kept = ["--retain-minutes", "5d"];
+    let said = rows(&count(dir.path(), "state", &[&kept[..], &files].concat()));
+    let minutes = said.iter().filter(|row| row.0 == "minute");
+    assert_eq!(minutes.count(), 5_001);
+    for kept in ["5d", "3y", "6h"] {
+        let kept = ["--retain-minutes", kept];
+        let again = rows(&count(dir.path(), "state", &[&kept[..], &files].concat()));
+        assert_eq!(again, [], "nothing has changed");
+    }
+}
+
+#[test]
+fn what_does_not_come_true_is_said_again_however_many_others_count_instead() {
+    let first = 1_767_225_600;
+    let far = first + 9 * 86_400;
+    // Told of in advance, and then not confirmed; a line without its end that goes on as something else.
+    let unconfirmed = [
+        line("a", first).repeat(8) + &line("a", far).repeat(2),
+        line("b", first) + &line("c", first),
+    ];
+    let unfinished = [
+        line("a", first).repeat(20) + line("a", first).trim_end(),
+        format!(", rubbish\n{}", line("b", first)),
+    ];
+    // Behind it so much that the windows are forgotten before the end.
+    let days = (1..40).map(|day| line("d", first + day * 86_400));
+    let forgotten = [
+        unfinished[0].clone(),
+        unfinished[1].clone() + &days.collect::<String>(),
+    ];
+    for (parts, users) in [(unconfirmed, 3), (unfinished, 2), (forgotten, 2)] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut printed = Printed::default();
+        for part in &parts {
+            append(&dir.path().join("log"), part.as_bytes());
+            printed.take(&count(dir.path(), "state", &["log"]));
+        }
+        let mut at_once = Printed::default();
+        at_once.take(&count(dir.path(), "one", &["log"]));
+        printed.windows.retain(|_, numbers| numbers[3] != 0);
+        assert_eq!(printed.windows, at_once.windows, "{parts:?}");
+        let minute = ("minute".to_owned(), "\"2026-01-01T00:00:00Z\"".to_owned());
+        assert_eq!(printed.windows[&minute][0], users);
+    }
+}
+
+#[test]
+fn killed_at_any_checkpoint_a_file_of_few_frames_counts_all_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = 1_767_225_600;
+    append(
+        &dir.path().join("few"),
+        line("a", first).repeat(5).as_bytes(),
+    );
+    let later = (1..40_000).map(|n| line("c", first + 86_400 + n * 60));
+    append(
+        &dir.path().join("many"),
+        later.collect::<String>().repeat(2).as_bytes(),
+    );
+    let mut without = Printed::default();
+    let args = ["count", "--format", "json", "few", "many"];
+    without.take(&run_in(dir.path(), &args));
+    let mut killed = 0;
+    for point in ["before_commit", "after_commit"] {
+        for time in 1..=6 {
+            let state = format!("{point}{time}");
+            let checkpoints = ["--checkpoint-interval", "100ms", "--state", &state];
+            let args = [&args[..], &checkpoints].concat();
+            let failpoint = format!("{point}:{time}");
+            let died = run_with(
+                dir.path(),
+                &args,
+                &[("HEADCOUNT_FAILPOINT", &failpoint)],
+                b"",
+            );
+            if died.code == Some(0) {
+                continue;
+            }
+            killed += 1;
+            let mut printed = Printed::default();
+            let code = Some(0);
+            printed.take(&Said { code, ..died });
+            printed.take(&run_in(dir.path(), &args));
+            assert_eq!(printed.windows, without.windows, "{state}");
+        }
+    }
+    assert!(killed > 4, "{killed}");
 }

@@ -206,10 +206,7 @@ pub fn on_from(inputs: &[Input], readers: Vec<LineReader>) -> Result<Vec<Opened>
         let stream = Stream::new(parts.name, parts.reader, None, chunk_bytes);
         let stream = stream.of_length(parts.length);
         let mut chunks = Chunks(Kind::Stream(Mutex::new(stream)));
-        // What lies behind would have to be passed over again.
-        if parts.lines == 0 {
-            chunks.rest_begun(inputs.len());
-        }
+        chunks.rest_begun(inputs.len());
         Opened {
             chunks,
             line: parts.lines,

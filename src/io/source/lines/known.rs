@@ -240,6 +240,7 @@ fn skip(input: &Input, lines: i64, mark: &Mark, bytes: &BytesRead) -> Result<Beh
     }
     if reader.is_packed {
         reader.rest_at_end()?;
+        reader.reader.rest();
     }
     Ok((xxh3_128(&last) == mark.last).then_some((reader, last)))
 }

@@ -9,12 +9,12 @@ use std::sync::atomic::Ordering;
 use flate2::bufread::MultiGzDecoder;
 
 use super::{BytesRead, Counted, Packing, Shared};
-use crate::limits::READ_BUFFER_BYTES;
+use crate::limits::{READ_BUFFER_BYTES, UNPACK_AGAIN_BYTES};
 
 /// What lines are read from.
 pub(in crate::io::source) trait Text: BufRead + Send {
-    /// Gives back the memory that it takes to read on, if it can be had again: reading on begins anew then, and passes over what was
-    /// read.
+    /// Gives back the memory that it takes to read on, if it can be had again, and soon: reading on begins anew then, and passes over
+    /// what was read.
     fn rest(&mut self) {}
 }
 
@@ -86,6 +86,9 @@ impl Unpacked {
     }
 
     fn rest(&mut self) {
+        if self.given > UNPACK_AGAIN_BYTES {
+            return;
+        }
         self.decoder = None;
         // It is read again.
         let own = self.own.swap(0, Ordering::Relaxed);

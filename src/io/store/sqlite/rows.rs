@@ -117,25 +117,19 @@ fn stage(word: &str, revision: u32) -> Option<SavedStage> {
     })
 }
 
-/// What may be told of how many more frames a record had than the state, and how many more late ones: less than this.
-const MORE: u64 = 1 << 31;
-
-/// Below 0 where a record had frames that the state does not: how many more, and how many more late ones.
+/// Below 0 where it is known how the record differs: the complement of twice the sum, and 1 if there is something new.
 pub(super) fn changed_column(window: &SavedWindow) -> i64 {
-    let more = window.said.and_then(|said| {
-        let frames = said.frames.checked_sub(window.frames)?;
-        let late = said.late.checked_sub(window.late)?;
-        (frames < MORE && late < MORE).then_some(frames * MORE + late)
-    });
-    more.map_or(window.changed.into(), |more| !more.cast_signed())
+    match window.told {
+        Some(told) => !((told.ahead << 1 | u64::from(told.anew)).cast_signed()),
+        None => window.changed.into(),
+    }
 }
 
-/// What the record had that this tells of.
-fn told(changed: i64, frames: u64, late: u64) -> Option<Told> {
-    let more = (changed < 0).then_some(!changed)?.cast_unsigned();
+fn told(changed: i64) -> Option<Told> {
+    let told = (changed < 0).then_some(!changed)?.cast_unsigned();
     Some(Told {
-        frames: frames.checked_add(more / MORE)?,
-        late: late.checked_add(more % MORE)?,
+        ahead: told >> 1,
+        anew: told & 1 == 1,
     })
 }
 
@@ -157,15 +151,13 @@ pub(super) fn read_window(row: &Row<'_>) -> Result<(i64, WindowId, SavedWindow),
     let id = window_id(row, 0, "window")?;
     let word: String = row.get(5)?;
     let changed: i64 = row.get(7)?;
-    let frames = row.get::<_, i64>(3)?.cast_unsigned();
-    let late = row.get::<_, i64>(4)?.cast_unsigned();
     let window = SavedWindow {
         end: row.get(2)?,
-        frames,
-        late,
+        frames: row.get::<_, i64>(3)?.cast_unsigned(),
+        late: row.get::<_, i64>(4)?.cast_unsigned(),
         stage: stage(&word, row.get(6)?).ok_or(BadRow::Sum("window"))?,
         changed: changed != 0,
-        said: told(changed, frames, late),
+        told: told(changed),
     };
     let sum = checked("window", row.get(8)?, sum_of_window(id, &window))?;
     Ok((sum, id, window))

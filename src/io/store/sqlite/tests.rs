@@ -81,7 +81,7 @@ fn whoever_looks_into_a_state_sees_one_moment_of_it() {
         late: 0,
         stage: SavedStage::Open,
         changed: false,
-        said: None,
+        told: None,
     };
     let with = |windows, sketches| Commit {
         changes: Changes {
