@@ -100,6 +100,8 @@ struct Partition {
     finished: bool,
     /// What the pace has of it.
     bearing: Bearing,
+    /// The offset from which on this run has read it.
+    resumed_at: i64,
 }
 
 impl Partition {
@@ -177,6 +179,7 @@ impl Admission {
             idle: false,
             finished: false,
             bearing: Bearing::default(),
+            resumed_at: start_offset,
         });
         self.advance_watermark();
         self.partitions.len() - 1
@@ -222,16 +225,18 @@ impl Admission {
             .clock
             .judge(claim, arrival.appended, &mut self.fates);
         self.note_since(arrival.partition, fate.map(|fate| (claim, fate)));
-        if fate.is_none() {
+        if fate.is_none() && before.is_none() {
             self.catalog.expect(claim.ts, self.watermark);
         }
         // Before the watermark follows: a frame does not expire because it had to wait.
         if !self.fates.is_empty() {
-            self.doubt_quarantined();
-            self.settle_fates(arrival.partition);
+            self.settle_fates(arrival.partition, before.is_none());
+        }
+        if before.is_none() {
+            self.release_waiting(arrival.partition);
         }
         self.follow_clock(arrival.partition, before);
-        match fate.map(|fate| self.conclude(claim, fate)) {
+        match fate.map(|fate| self.conclude(claim, fate, false)) {
             None => Admitted::Held,
             Some(Ok(sighting)) => Admitted::Counted(sighting),
             Some(Err(quarantine)) => Admitted::Quarantined(quarantine),
@@ -259,12 +264,28 @@ impl Admission {
         }
     }
 
-    fn settle_fates(&mut self, partition: PartitionIndex) {
+    /// What waits in a partition that has a clock is ahead of it: no window is kept for that, and no record goes on telling of it.
+    fn release_waiting(&mut self, partition: PartitionIndex) {
+        let clock = &self.partitions[partition].clock;
+        if clock.now().is_some() {
+            for ts in clock.waiting() {
+                self.catalog.doubt(ts);
+                self.catalog.release(ts);
+            }
+        }
+    }
+
+    /// Enters what became of frames that waited, and tells; `had_no_clock` tells whether their windows were kept for them.
+    fn settle_fates(&mut self, partition: PartitionIndex, had_no_clock: bool) {
+        self.doubt_quarantined();
         let clock = self.partitions[partition].clock.now();
+        let resumed_at = self.partitions[partition].resumed_at;
         let mut fates = std::mem::take(&mut self.fates);
         for (claim, fate) in fates.drain(..) {
-            let outcome = self.conclude(claim, fate);
-            self.catalog.release(claim.ts);
+            let outcome = self.conclude(claim, fate, claim.offset < resumed_at);
+            if had_no_clock {
+                self.catalog.release(claim.ts);
+            }
             self.settled.push(Settled {
                 partition,
                 offset: claim.offset,
@@ -275,8 +296,14 @@ impl Admission {
         self.fates = fates;
     }
 
-    /// Enters what became of a frame.
-    fn conclude(&mut self, claim: Claim, fate: Fate) -> Result<Sighting, Quarantine> {
+    /// Enters what became of a frame. One that an earlier run has left waiting is in the last records of windows that are gone by
+    /// now, where ends of runs tell of such.
+    fn conclude(
+        &mut self,
+        claim: Claim,
+        fate: Fate,
+        was_left: bool,
+    ) -> Result<Sighting, Quarantine> {
         let Claim { hash, ts, .. } = claim;
         self.ledger.pending -= 1;
         match fate {
@@ -287,9 +314,13 @@ impl Admission {
             Fate::Counted { late } => {
                 self.ledger.counted += 1;
                 self.ledger.late += u64::from(late);
-                let periods = self
-                    .catalog
-                    .count(claim, late, self.watermark, &mut self.ledger);
+                let periods = if was_left && self.catalog.has_later_runs() {
+                    let mut told = Ledger::default();
+                    self.catalog.count(claim, late, self.watermark, &mut told)
+                } else {
+                    let ledger = &mut self.ledger;
+                    self.catalog.count(claim, late, self.watermark, ledger)
+                };
                 Ok(Sighting { hash, ts, periods })
             }
         }
@@ -355,7 +386,7 @@ impl Admission {
         let before = finished.clock.now();
         finished.clock.settle(&mut self.fates);
         self.note_since(partition, None);
-        self.settle_fates(partition);
+        self.settle_fates(partition, before.is_none());
         self.follow_clock(partition, before);
         self.close(partition);
     }

@@ -195,11 +195,12 @@ fn show(of: &Open) -> Value {
     }
     let mut windows = Map::new();
     for period in Period::ALL {
+        // One without frames is that of frames which still wait.
         let of_period = || {
             of.loaded
                 .windows
                 .iter()
-                .filter(|(id, ..)| id.period == period)
+                .filter(|(id, window, _)| id.period == period && window.frames > 0)
         };
         let stage =
             |is: fn(SavedStage) -> bool| of_period().filter(|(_, w, _)| is(w.stage)).count();

@@ -50,6 +50,7 @@ impl Partition {
             idle: false,
             finished: false,
             bearing: Bearing::default(),
+            resumed_at: saved.next_offset,
         };
         clock.end()?;
         reading.end()?;
@@ -197,7 +198,8 @@ impl Admission {
         if !restored.is_sound() {
             return Err(Damaged(KNOWN_OF_TIME));
         }
-        for partition in &restored.partitions {
+        let clockless = restored.partitions.iter();
+        for partition in clockless.filter(|p| p.clock.now().is_none()) {
             for ts in partition.clock.waiting() {
                 restored.catalog.expect_again(ts, restored.watermark);
             }

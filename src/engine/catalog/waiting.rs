@@ -48,7 +48,8 @@ impl Entry {
 }
 
 impl Catalog {
-    pub(super) fn has_later_runs(&self) -> bool {
+    /// Whether another run goes on with the input, and ends tell of frames that wait.
+    pub(in crate::engine) fn has_later_runs(&self) -> bool {
         matches!(self.emission, Emission::EachRun { .. })
     }
 
@@ -61,8 +62,8 @@ impl Catalog {
         }
     }
 
-    /// A frame of this second waits: none of its windows is forgotten meanwhile, for it must not expire because it had to wait. A
-    /// file of a few frames may wait for its next ones until the end of the run.
+    /// A frame of this second waits for its partition's clock: none of its windows is forgotten meanwhile, for it must not expire
+    /// because it had to wait. A file of a few frames may wait for its next ones until the end of the run.
     pub(in crate::engine) fn expect(&mut self, ts: EventTime, watermark: Option<i64>) {
         if !self.has_later_runs() {
             return;

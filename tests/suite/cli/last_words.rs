@@ -90,8 +90,38 @@ fn a_file_of_few_frames_counts_however_far_the_others_go_on() {
     with_state.take(&said);
     assert_eq!(with_state.windows, without.windows);
     assert_eq!(with_state.rows, without.rows);
-    let again = rows(&count(dir.path(), "state", &files));
-    assert_eq!(again, [], "nothing has changed");
+    let said = count(dir.path(), "state", &files);
+    assert_eq!(rows(&said), [], "nothing has changed");
+    assert!(!said.stderr.contains("forgotten"), "{}", said.stderr);
+    let mut again = Printed::default();
+    again.take(&said);
+    assert_eq!(again.stats, with_state.stats);
+}
+
+#[test]
+fn what_was_told_and_is_not_confirmed_by_the_end_is_taken_back_from_all_its_windows() {
+    let dir = tempfile::tempdir().unwrap();
+    let first = 1_767_225_600;
+    let few = line("a", first).repeat(4) + &line("z", first + 217_800);
+    append(&dir.path().join("few"), few.as_bytes());
+    append(&dir.path().join("many"), b"");
+    let files = ["few", "many"];
+    let mut printed = Printed::default();
+    printed.take(&count(dir.path(), "state", &files));
+    append(
+        &dir.path().join("few"),
+        line("a", first).repeat(20).as_bytes(),
+    );
+    let later = (1..41).map(|day| line("c", first + day * 86_400).repeat(20));
+    append(
+        &dir.path().join("many"),
+        later.collect::<String>().as_bytes(),
+    );
+    printed.take(&count(dir.path(), "state", &files));
+    let mut at_once = Printed::default();
+    at_once.take(&count(dir.path(), "one", &files));
+    printed.windows.retain(|_, numbers| numbers[3] != 0);
+    assert_eq!(printed.windows, at_once.windows);
 }
 
 /// Numbers below `n`, the same for the same seed.
