@@ -62,6 +62,13 @@ pub(super) fn count(dir: &Path, state: &str, files: &[&str]) -> Said {
     run_in(dir, &[&args, files].concat())
 }
 
+/// What a run says that is killed at a point of its life, as if it had ended well; `None` if it did not come to that.
+pub(super) fn killed_at(dir: &Path, args: &[&str], failpoint: &str) -> Option<Said> {
+    let died = run_with(dir, args, &[("HEADCOUNT_FAILPOINT", failpoint)], b"");
+    let code = Some(0);
+    (died.code != code).then_some(Said { code, ..died })
+}
+
 fn digest(dir: &Path, state: &str) -> String {
     let said = run_in(dir, &["state", "verify", state, "--format", "json"]);
     assert_eq!(said.code, Some(0), "{}", said.stderr);
@@ -154,22 +161,12 @@ fn killed_at_any_checkpoint_it_goes_on_to_the_same() {
             let more = ["--state", &state, "--rejects-file", &aside, "log"];
             let args = [&args[..], &more].concat();
             let failpoint = format!("{point}:{time}");
-            let died = run_with(
-                dir.path(),
-                &args,
-                &[("HEADCOUNT_FAILPOINT", &failpoint)],
-                b"",
-            );
             let mut printed = Printed::default();
-            if died.code == Some(0) {
+            let Some(said) = killed_at(dir.path(), &args, &failpoint) else {
                 assert!(time > 3, "{state} is passed");
                 continue;
-            }
-            let as_if = Said {
-                code: Some(0),
-                ..died
             };
-            printed.take(&as_if);
+            printed.take(&said);
             printed.take(&run_in(dir.path(), &args));
             assert_eq!(printed.windows, whole.windows, "{state}");
             assert_eq!(printed.stats, whole.stats, "{state}");
